@@ -1,0 +1,96 @@
+"""Writing that leaves either the whole new thing or the whole old one, never a half."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from liteport.errors import AlreadyExistsError, InvalidInputError
+
+
+def sha256_of(path: Path) -> str:
+    """Returns the SHA-256 of a file's content, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Gives a path beside `path` to write to, and renames it to `path` when the block ends well.
+
+    The name given ends like `path` does, for writers that go by the suffix.
+    When the block raises, what was written is removed and an older `path` stays as it was.
+    """
+    beside = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        yield beside
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def check_new_folder(path: Path, *, force: bool, marker: str) -> None:
+    """Checks that a folder may be made at `path`, before any long work starts.
+
+    Args:
+        path: The folder to be.
+        force: Whether an existing one may be replaced.
+        marker: A file that a folder of this kind holds; a folder without it is never replaced.
+
+    Raises:
+        AlreadyExistsError: If something is there and `force` is off.
+        InvalidInputError: If what is there is not a folder of this kind; replacing it would lose the user's files.
+    """
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if not force:
+        raise AlreadyExistsError(f"{path} exists already; pass --force (force=True) to replace it, or another name")
+    if not (path / marker).is_file():
+        raise InvalidInputError(f"{path} holds no {marker}, so it is not replaced; name another folder")
+
+
+@contextmanager
+def new_folder(path: Path, *, force: bool, marker: str) -> Iterator[Path]:
+    """Gives a temporary folder beside `path`, and renames it to `path` when the block ends well.
+
+    Args:
+        path: The folder to be; see `check_new_folder` for when it may exist.
+        force: Whether an existing one may be replaced.
+        marker: A file that a folder of this kind holds.
+
+    Raises:
+        AlreadyExistsError: If something is there and `force` is off.
+        InvalidInputError: If what is there is not a folder of this kind.
+    """
+    check_new_folder(path, force=force, marker=marker)
+    path = path.absolute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        yield beside
+        beside.chmod(0o755)  # mkdtemp makes it private to its owner
+        move_into_place(beside, path)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def move_into_place(beside: Path, path: Path) -> None:
+    """Renames a finished folder to `path`; an older one there is set aside first and then removed."""
+    if not path.exists():
+        beside.rename(path)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent)) / path.name
+    path.rename(aside)
+    try:
+        beside.rename(path)
+    except OSError:
+        aside.rename(path)
+        raise
+    finally:
+        shutil.rmtree(aside.parent, ignore_errors=True)

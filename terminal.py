@@ -1,0 +1,95 @@
+"""What long work shows: a bar on a terminal, plain lines elsewhere, and no chatter of other libraries."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
+from liteport.errors import require
+
+ProgressCallback = Callable[[str, int, int, str], None]
+"""Called with what is being done, how many of its steps are done, how many it has, and a note (may be empty)."""
+
+
+def no_progress(what: str, done: int, total: int, note: str) -> None:
+    """The `ProgressCallback` that shows nothing."""
+
+
+@contextmanager
+def progress() -> Iterator[ProgressCallback]:
+    """Gives a callback that shows progress on standard error.
+
+    On a terminal each `what` has a live bar; elsewhere one line is printed when it is done.
+    """
+    if sys.stderr.isatty():
+        with _bars() as show:
+            yield show
+    else:
+        yield _plain_line
+
+
+def _plain_line(what: str, done: int, total: int, note: str) -> None:
+    if done >= total:
+        print(f"{what}: {note or 'done'}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _bars() -> Iterator[ProgressCallback]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TextColumn("{task.fields[note]}"), console=Console(stderr=True)) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def show(what: str, done: int, total: int, note: str) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total, note=note)
+            bars.update(tasks[what], completed=done, total=total, note=note)
+
+        yield show
+
+
+@contextmanager
+def muted() -> Iterator[None]:
+    """Keeps what native code writes to the process's standard output and error off the terminal.
+
+    TensorFlow's converter writes to the file descriptors themselves, past Python's `sys.stderr`.
+    With LITEPORT_DEBUG set nothing is hidden.
+    """
+    if os.environ.get("LITEPORT_DEBUG"):
+        yield
+        return
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = os.dup(1), os.dup(2)
+    with tempfile.TemporaryFile() as sink:
+        os.dup2(sink.fileno(), 1)
+        os.dup2(sink.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for descriptor, original in zip((1, 2), saved, strict=True):
+                os.dup2(original, descriptor)
+                os.close(original)
+
+
+def quiet_import(module: str, extra: str) -> ModuleType:
+    """Imports TensorFlow, or a package that brings it, without its start-up messages.
+
+    Args:
+        module: The module's dotted name.
+        extra: The liteport extra that installs it.
+
+    Raises:
+        MissingDependencyError: If the package is not installed; the message has the line that installs it.
+    """
+    if not os.environ.get("LITEPORT_DEBUG"):
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    with muted():
+        return require(module, extra)
