@@ -3,7 +3,7 @@
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
 
@@ -50,6 +50,27 @@ def _bars() -> Iterator[ProgressCallback]:
             bars.update(tasks[what], completed=done, total=total, note=note)
 
         yield show
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> None:
+    """Prints a table on standard output; where no terminal sets a width, as wide as it needs.
+
+    Args:
+        title: Stands above it.
+        columns: The headings.
+        rows: One text a column; missing ones at the end stay empty.
+        left: How many columns, from the first, are aligned to the left; figures are to the right.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for number, heading in enumerate(columns):
+        table.add_column(heading, justify="left" if number < left else "right")
+    for row in rows:
+        table.add_row(*row)
+    # No markup: file names and labels may hold square brackets.
+    Console(width=None if sys.stdout.isatty() else 250, markup=False, highlight=False, emoji=False).print(table)
 
 
 @contextmanager

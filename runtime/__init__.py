@@ -1,0 +1,33 @@
+"""Runs exported models without TensorFlow: `load` a bundle or a file, then `predict`, `classify` or `run`."""
+
+from .backends import BackendInfo
+from .bundle import Bundle, read_bundle
+from .errors import (
+    BackendError,
+    IntegrityError,
+    InvalidInputError,
+    LiteportError,
+    MissingDependencyError,
+    NotFoundError,
+)
+from .manifest import Manifest, Preprocessing, TensorSpec, Variant
+from .model import Model, Prediction, load
+
+__all__ = [
+    "BackendError",
+    "BackendInfo",
+    "Bundle",
+    "IntegrityError",
+    "InvalidInputError",
+    "LiteportError",
+    "Manifest",
+    "MissingDependencyError",
+    "Model",
+    "NotFoundError",
+    "Prediction",
+    "Preprocessing",
+    "TensorSpec",
+    "Variant",
+    "load",
+    "read_bundle",
+]

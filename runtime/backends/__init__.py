@@ -1,0 +1,80 @@
+"""The inference engines, and the choice among them."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Protocol
+
+from liteport.errors import MissingDependencyError, unknown_name
+
+from .base import Backend, BackendInfo
+from .litert import LiteRTBackend
+from .onnxruntime import OnnxRuntimeBackend
+
+__all__ = ["ENGINES", "Backend", "BackendInfo", "Engine", "choose_engine", "installed"]
+
+
+class _Loader(Protocol):
+    def __call__(self, content: bytes, threads: int, package: str, module: ModuleType) -> Backend: ...
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A package that runs model files.
+
+    Attributes:
+        package: The distribution's name, by which users choose it.
+        module: The module that has the engine's class.
+        suffix: Which files it runs.
+        loader: The `Backend` class.
+        install: What to type where it is missing.
+    """
+
+    package: str
+    module: str
+    suffix: str
+    loader: _Loader
+    install: str
+
+    def load(self, content: bytes, threads: int) -> Backend:
+        """Loads a model file's content."""
+        return self.loader(content, threads, self.package, importlib.import_module(self.module))
+
+
+# In order of preference for each kind of file.
+ENGINES = (
+    Engine("ai-edge-litert", "ai_edge_litert.interpreter", ".tflite", LiteRTBackend, "pip install ai-edge-litert"),
+    Engine("tflite-runtime", "tflite_runtime.interpreter", ".tflite", LiteRTBackend, "pip install tflite-runtime"),
+    Engine("onnxruntime", "onnxruntime", ".onnx", OnnxRuntimeBackend, 'pip install "liteport[onnx]"'),
+)
+
+
+def installed(engine: Engine) -> bool:
+    """Tells whether an engine's package is there, without importing it."""
+    return find_spec(engine.module.split(".")[0]) is not None
+
+
+def choose_engine(suffix: str, wanted: str | None = None) -> Engine:
+    """Chooses the engine for a kind of file.
+
+    Args:
+        suffix: ".tflite" or ".onnx".
+        wanted: A package's name, where the user insists on one.
+
+    Raises:
+        InvalidInputError: If no engine of that name runs such files.
+        MissingDependencyError: If the engine wanted, or every one that could serve, is not installed.
+    """
+    able = [engine for engine in ENGINES if engine.suffix == suffix]
+    if wanted is not None:
+        able = [engine for engine in able if engine.package == wanted]
+        if not able:
+            names = [engine.package for engine in ENGINES if engine.suffix == suffix]
+            raise unknown_name(f"backend for {suffix} files", wanted, names)
+    for engine in able:
+        if installed(engine):
+            return engine
+    raise MissingDependencyError(f"{able[0].package} is needed for {suffix} files; run: {able[0].install}")

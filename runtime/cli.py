@@ -1,0 +1,109 @@
+"""The `liteport` program: collects the commands of all packages, and tells failures in one line.
+
+Exit codes: 0 success, 1 failure, 2 wrong usage, 3 a gate that the user set is not met, 130 interrupted.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import entry_points, version
+from typing import Annotated, Any
+
+import typer
+
+from liteport.errors import LiteportError
+
+from .commands import doctor, inspect, predict
+
+# Typer's base of all usage errors: Click's own, or Typer's copy of it, depending on the version.
+_UsageError: Any = typer.BadParameter.__mro__[1]
+
+_ORDER = ("train", "export", "predict", "bench", "inspect", "doctor", "demo")
+
+
+def build_app() -> typer.Typer:
+    """Makes the program from the runtime's own commands and those that other packages announce.
+
+    A package announces a command as an entry point in the group `liteport.commands`.
+    """
+    commands: dict[str, Callable[..., None]] = {"predict": predict, "inspect": inspect, "doctor": doctor}
+    commands |= {entry.name: entry.load() for entry in entry_points(group="liteport.commands")}
+    app = typer.Typer(
+        help="Export Keras image classifiers to TensorFlow Lite and ONNX, run them without TensorFlow, and measure "
+        "which variant to ship. With --debug, failures show their traceback.",
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    for name in sorted(commands, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER)):
+        app.command(name)(commands[name])
+    app.callback(invoke_without_command=True)(_root)
+    return app
+
+
+def _root(
+    context: typer.Context,
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if show_version:
+        typer.echo(version("liteport"))
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs one command in this process.
+
+    Args:
+        arguments: What would be typed after `liteport`.
+
+    Returns:
+        The exit code of a command that ended by itself.
+
+    Raises:
+        LiteportError: And whatever else a command raises.
+    """
+    command = typer.main.get_command(build_app())
+    result = command.main(args=list(arguments), prog_name="liteport", standalone_mode=False)
+    return result if isinstance(result, int) else 0
+
+
+def main() -> None:
+    """Runs the program on the command line's arguments and exits."""
+    arguments = sys.argv[1:]
+    if "--debug" in arguments:
+        arguments.remove("--debug")
+        os.environ["LITEPORT_DEBUG"] = "1"
+    else:
+        sys.excepthook = _tell_unforeseen
+    sys.exit(_run_and_tell(arguments))
+
+
+def _run_and_tell(arguments: list[str]) -> int:
+    try:
+        return run(arguments)
+    except _UsageError as error:
+        where = error.ctx.command_path if error.ctx else "liteport"
+        return _tell(f"{error.format_message()} (see {where} --help)", 2)
+    except (typer.Abort, KeyboardInterrupt):
+        return _tell("interrupted; nothing was written", 130)
+    except LiteportError as error:
+        return _tell(str(error), 1, error)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        return _tell(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", 1, error)
+
+
+def _tell(message: str, code: int, error: BaseException | None = None) -> int:
+    if error is not None and os.environ.get("LITEPORT_DEBUG"):
+        raise error
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def _tell_unforeseen(kind: type[BaseException], error: BaseException, _trace: object) -> None:
+    """Tells of an error that nobody foresaw, which is a defect, in one line as well; Python then exits with 1."""
+    text = " ".join(f"{kind.__name__}: {error}".split())
+    print(f"error: {text} (unforeseen; --debug shows the traceback)", file=sys.stderr)

@@ -1,0 +1,19 @@
+"""The errors that the runtime raises, under its own name; `liteport.errors` defines them."""
+
+from liteport.errors import (
+    BackendError,
+    IntegrityError,
+    InvalidInputError,
+    LiteportError,
+    MissingDependencyError,
+    NotFoundError,
+)
+
+__all__ = [
+    "BackendError",
+    "IntegrityError",
+    "InvalidInputError",
+    "LiteportError",
+    "MissingDependencyError",
+    "NotFoundError",
+]

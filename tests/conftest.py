@@ -1,0 +1,62 @@
+"""What several tests share: a small data set cut from MNIST, a tiny model trained on it once, and its bundle."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import liteport.runtime
+from liteport.train import load_dataset
+
+TRAIN_IMAGES, TEST_IMAGES = 1200, 300
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An .npz with 1,200 training and 300 test images of MNIST, in Keras's layout."""
+    mnist = load_dataset("mnist")
+    path = tmp_path_factory.mktemp("data") / "tiny.npz"
+    np.savez_compressed(
+        path,
+        x_train=mnist.train.images[:TRAIN_IMAGES, ..., 0],
+        y_train=mnist.train.labels[:TRAIN_IMAGES],
+        x_test=mnist.test.images[:TEST_IMAGES, ..., 0],
+        y_test=mnist.test.labels[:TEST_IMAGES],
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a small CNN on `tiny_data`: strided convolutions and a dense layer, trained to about 90 %."""
+    import keras
+
+    from liteport.train import TrainConfig, fit
+
+    keras.utils.set_random_seed(1)
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((28, 28, 1), name="input"),
+            layers.Conv2D(16, 3, strides=2, activation="relu"),
+            layers.Conv2D(32, 3, strides=2, activation="relu"),
+            layers.Flatten(),
+            layers.Dense(10, activation="softmax", name="output"),
+        ],
+        name="tiny",
+    )
+    out = tmp_path_factory.mktemp("runs") / "run"
+    config = TrainConfig(epochs=4, batch_size=32, learning_rate=3e-3, shift=0, precision="float32")
+    fit(model, load_dataset(tiny_data), config, out=out, design="tiny")
+    return out
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All eight variants of `tiny_run`'s model. Shared: copy it before changing it."""
+    from liteport.export import export
+
+    out = tmp_path_factory.mktemp("bundles") / "bundle"
+    export(tiny_run, out)
+    assert liteport.runtime.read_bundle(out).manifest.name == "tiny"
+    return out
