@@ -3,6 +3,7 @@
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
@@ -70,12 +71,15 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     for row in rows:
         table.add_row(*row)
     # No markup: file names and labels may hold square brackets.
-    Console(width=None if sys.stdout.isatty() else 250, markup=False, highlight=False, emoji=False).print(table)
+    console = Console(width=None if sys.stdout.isatty() else 100_000, markup=False, highlight=False, emoji=False)
+    if not sys.stdout.isatty():
+        console.width = max(console.measure(table).maximum, len(title))
+    console.print(table)
 
 
 @contextmanager
 def muted() -> Iterator[None]:
-    """Keeps what native code writes to the process's standard output and error off the terminal.
+    """Keeps other libraries' warnings, and what their native code writes, off the terminal.
 
     TensorFlow's converter writes to the file descriptors themselves, past Python's `sys.stderr`.
     With LITEPORT_DEBUG set nothing is hidden.
@@ -86,7 +90,8 @@ def muted() -> Iterator[None]:
     sys.stdout.flush()
     sys.stderr.flush()
     saved = os.dup(1), os.dup(2)
-    with tempfile.TemporaryFile() as sink:
+    with tempfile.TemporaryFile() as sink, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         os.dup2(sink.fileno(), 1)
         os.dup2(sink.fileno(), 2)
         try:

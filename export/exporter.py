@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from liteport.errors import ConversionError, InvalidInputError
+from liteport.errors import BackendError, ConversionError, InvalidInputError
 from liteport.files import check_new_folder, new_folder, sha256_of
 from liteport.runtime import Bundle, Manifest, Model, Preprocessing, Variant
 from liteport.runtime.backends import choose_engine
 from liteport.runtime.manifest import MANIFEST_FILE, InputInfo, OutputInfo, SourceInfo
-from liteport.terminal import ProgressCallback, no_progress
+from liteport.terminal import ProgressCallback, muted, no_progress
 
 from .calibration import Samples, describe, gather, prepared
 from .formats import FORMATS, Format, choose_formats
@@ -155,8 +155,11 @@ def _write(job: _Job, rows: list[Format], folder: Path, progress: ProgressCallba
     variants: list[Variant] = []
     for done, row in enumerate(rows):
         progress("export", done, len(rows), row.id)
-        content = row.convert(job.traced, images if row.calibrated else None)
-        variants.append(_checked_variant(job, row, content, reference))
+        try:
+            content = row.convert(job.traced, images if row.calibrated else None)
+            variants.append(_checked_variant(job, row, content, reference))
+        except (ConversionError, BackendError) as error:
+            raise ConversionError(f"{row.id}: {error}; leave this format out to export the others") from error
         (folder / variants[-1].file).write_bytes(content)
     progress("export", len(rows), len(rows), f"{len(rows)} variants, each held against Keras")
     manifest = _manifest(job, variants)
@@ -167,8 +170,9 @@ def _write(job: _Job, rows: list[Format], folder: Path, progress: ProgressCallba
 def _checked_variant(job: _Job, row: Format, content: bytes, reference: NDArray[np.float32] | None) -> Variant:
     """Describes a converted file by what the engine finds in it, and verifies it the way users will run it."""
     if row.integer_only and (floating := floating_tensors(content)):
-        raise ConversionError(f"{row.id} has {len(floating)} floating tensors left, the first is {floating[0]!r}")
-    backend = choose_engine(row.suffix).load(content, threads=os.cpu_count() or 1)
+        raise ConversionError(f"{len(floating)} floating tensors are left, the first is {floating[0]!r}")
+    with muted():
+        backend = choose_engine(row.suffix).load(content, threads=os.cpu_count() or 1)
     variant = Variant(
         id=row.id,
         file=f"{row.id}{row.suffix}",

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liteport.errors import ConversionError, require
+from liteport.runtime.backends.onnxruntime import session_errors
 from liteport.terminal import muted, quiet_import
 
+from .refusal import told_as_refusal
 from .source import Traced
 
 
@@ -42,9 +44,12 @@ def convert(traced: Traced, samples: NDArray[np.float32] | None, options: OnnxOp
         The `.onnx` file.
 
     Raises:
-        ConversionError: If tf2onnx or the quantizer refuses.
+        ConversionError: If tf2onnx, ONNX's checker or the quantizer refuses.
     """
+    onnx = require("onnx", "export")
     model = _from_tensorflow(traced, options.opset)
+    with told_as_refusal("ONNX's checker", onnx.checker.ValidationError):
+        onnx.checker.check_model(model, full_check=True)  # an operation that tf2onnx left behind is found here
     if options.scheme == "float16":
         float16 = require("onnxruntime.transformers.float16", "export")
         model = float16.convert_float_to_float16(model, keep_io_types=True)
@@ -54,8 +59,8 @@ def convert(traced: Traced, samples: NDArray[np.float32] | None, options: OnnxOp
         if samples is None:
             raise ConversionError("int8 activations need calibration data")
         model = _quantized(model, samples)
+    onnx.checker.check_model(model, full_check=True)
     content: bytes = model.SerializeToString()
-    require("onnx", "export").checker.check_model(content)
     return content
 
 
@@ -64,11 +69,8 @@ def _from_tensorflow(traced: Traced, opset: int) -> Any:
     tf2onnx = quiet_import("tf2onnx", "export")
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     signature = [tf.TensorSpec(traced.input_shape, tf.float32, name="input")]
-    try:
-        with muted():
-            model, _ = tf2onnx.convert.from_function(traced.function, input_signature=signature, opset=opset)
-    except (ValueError, RuntimeError, NotImplementedError, KeyError) as error:
-        raise ConversionError(f"tf2onnx refuses the model: {' '.join(str(error).split())[:300]}") from error
+    with told_as_refusal("tf2onnx", ValueError, RuntimeError, NotImplementedError, KeyError), muted():
+        model, _ = tf2onnx.convert.from_function(traced.function, input_signature=signature, opset=opset)
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "N"
     return model
@@ -92,7 +94,7 @@ def _quantized(model: Any, samples: NDArray[np.float32]) -> Any:
     with tempfile.TemporaryDirectory(prefix="liteport-") as folder, muted():
         paths = [str(Path(folder) / name) for name in ("float.onnx", "prepared.onnx", "quantized.onnx")]
         onnx.save(model, paths[0])
-        try:
+        with told_as_refusal("onnxruntime's quantizer", *session_errors(require("onnxruntime", "export")), TypeError):
             preparation.quant_pre_process(paths[0], paths[1], skip_symbolic_shape=True)
             quantization.quantize_static(
                 paths[1],
@@ -104,8 +106,4 @@ def _quantized(model: Any, samples: NDArray[np.float32]) -> Any:
                 activation_type=quantization.QuantType.QUInt8,
                 weight_type=quantization.QuantType.QInt8,
             )
-        except (ValueError, RuntimeError, TypeError) as error:
-            raise ConversionError(
-                f"onnxruntime's quantizer refuses the model: {' '.join(str(error).split())[:300]}"
-            ) from error
         return onnx.load(paths[2])

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from liteport.errors import ConversionError, IntegrityError, InvalidInputError, NotFoundError
+from liteport.errors import IntegrityError, InvalidInputError, NotFoundError
 from liteport.files import sha256_of
 from liteport.terminal import quiet_import
+
+from .refusal import told_as_refusal
 
 TRAINING_FILE = "training.json"
 
@@ -134,10 +136,8 @@ def trace(model: Any, folder: Path) -> Traced:
     tf = quiet_import("tensorflow", "export")
     shape = _input_shape(model)
     signature = [tf.TensorSpec(shape, tf.float32, name="input")]
-    try:
+    with told_as_refusal("TensorFlow's tracing", ValueError, TypeError):
         live = tf.function(lambda x: model(x, training=False), input_signature=signature).get_concrete_function()
-    except (ValueError, TypeError) as error:
-        raise ConversionError(f"{model.name} cannot be traced: {' '.join(str(error).split())[:300]}") from error
     freeze = _freezer()
     frozen = freeze(live)
     output = frozen.outputs[0]
@@ -149,7 +149,10 @@ def trace(model: Any, folder: Path) -> Traced:
 
     module = tf.Module()
     module.serve = serve
-    tf.saved_model.save(module, str(folder), signatures={"serving_default": serve.get_concrete_function()})
+    # Gradients are of no use in inference, and some (swish has its own) cannot be saved once weights are frozen.
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+    signatures = {"serving_default": serve.get_concrete_function()}
+    tf.saved_model.save(module, str(folder), signatures=signatures, options=options)
     return Traced(serve, folder, shape, (None, *output.shape[1:].as_list()), _activation(output))
 
 

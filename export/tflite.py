@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from liteport.errors import ConversionError, require
 from liteport.terminal import muted, quiet_import
 
+from .refusal import told_as_refusal
 from .source import Traced
 
 
@@ -42,7 +43,8 @@ def convert(traced: Traced, samples: NDArray[np.float32] | None, options: TFLite
         ConversionError: If TensorFlow's converter refuses; the message has its first line that says why.
     """
     tf = quiet_import("tensorflow", "export")
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(traced.saved_model))
+    with muted():
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(traced.saved_model))
     if options.weights != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if options.weights == "float16":
@@ -51,12 +53,10 @@ def convert(traced: Traced, samples: NDArray[np.float32] | None, options: TFLite
         if samples is None:
             raise ConversionError(f"{options.activations} activations need calibration data")
         _full_integer(converter, tf, samples, options.activations)
-    try:
-        with muted():
-            content: bytes = converter.convert()
-    # The converter's own error is a plain Exception subclass, its calibrator raises RuntimeError and ValueError.
-    except (_converter_error(), RuntimeError, ValueError) as error:
-        raise ConversionError(f"TensorFlow's converter refuses the model: {_reason(error)}") from error
+    # The converter has an error of its own; its calibrator raises RuntimeError and ValueError.
+    own = quiet_import("tensorflow.lite.python.convert_phase", "export").ConverterError
+    with told_as_refusal("TensorFlow's converter", own, RuntimeError, ValueError), muted():
+        content: bytes = converter.convert()
     return content
 
 
@@ -81,14 +81,3 @@ def floating_tensors(content: bytes) -> list[str]:
     return [
         detail["name"] for detail in interpreter.get_tensor_details() if np.issubdtype(detail["dtype"], np.floating)
     ]
-
-
-def _converter_error() -> type[Exception]:
-    module = quiet_import("tensorflow.lite.python.convert_phase", "export")
-    error: type[Exception] = module.ConverterError
-    return error
-
-
-def _reason(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return next((line for line in lines if "error:" in line.lower()), lines[0] if lines else repr(error))[:300]

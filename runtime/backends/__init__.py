@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Protocol
 
-from liteport.errors import MissingDependencyError, unknown_name
+from liteport.errors import InvalidInputError, MissingDependencyError, unknown_name
 
 from .base import Backend, BackendInfo
 from .litert import LiteRTBackend
@@ -65,14 +65,16 @@ def choose_engine(suffix: str, wanted: str | None = None) -> Engine:
         wanted: A package's name, where the user insists on one.
 
     Raises:
-        InvalidInputError: If no engine of that name runs such files.
+        InvalidInputError: If no engine, or none of that name, runs such files.
         MissingDependencyError: If the engine wanted, or every one that could serve, is not installed.
     """
     able = [engine for engine in ENGINES if engine.suffix == suffix]
+    if not able:
+        raise InvalidInputError(f"no engine runs {suffix!r} files; expected .tflite or .onnx")
     if wanted is not None:
+        names = [engine.package for engine in able]
         able = [engine for engine in able if engine.package == wanted]
         if not able:
-            names = [engine.package for engine in ENGINES if engine.suffix == suffix]
             raise unknown_name(f"backend for {suffix} files", wanted, names)
     for engine in able:
         if installed(engine):

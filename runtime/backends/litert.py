@@ -32,11 +32,11 @@ class LiteRTBackend:
         try:
             self._interpreter = module.Interpreter(model_content=content, num_threads=threads)
             self._interpreter.allocate_tensors()
+            inputs, outputs = self._details()
+            self.inputs = tuple(_spec(name, detail) for name, detail in inputs.items())
+            self.outputs = tuple(_spec(name, detail) for name, detail in outputs.items())
         except (ValueError, RuntimeError) as error:
             raise BackendError(f"{package} {version(package)} refuses this model: {_one_line(error)}") from error
-        inputs, outputs = self._details()
-        self.inputs = tuple(_spec(name, detail) for name, detail in inputs.items())
-        self.outputs = tuple(_spec(name, detail) for name, detail in outputs.items())
         self._input_indices = [int(detail["index"]) for detail in inputs.values()]
         self._output_indices = [int(detail["index"]) for detail in outputs.values()]
         self._shapes: list[tuple[int, ...]] = [tuple(map(int, detail["shape"])) for detail in inputs.values()]
@@ -72,6 +72,7 @@ class LiteRTBackend:
         """Makes room for inputs of these shapes; a resize prepares the whole graph anew, so only when it must be."""
         if shapes == self._shapes:
             return
+        self._shapes = []  # a resize that fails leaves the interpreter in neither shape
         for index, shape in zip(self._input_indices, shapes, strict=True):
             self._interpreter.resize_tensor_input(index, shape, strict=True)
         self._interpreter.allocate_tensors()
@@ -84,12 +85,15 @@ class LiteRTBackend:
 
 def _spec(name: str, detail: dict[str, Any]) -> TensorSpec:
     shape = detail.get("shape_signature", detail["shape"])
+    dtype = np.dtype(detail["dtype"])
+    if dtype.kind not in "fiub":
+        raise ValueError(f"{name!r} holds {dtype.name}; only numeric tensors can be used")
     scales = detail["quantization_parameters"]["scales"]
-    quantized = len(scales) == 1
+    quantized = len(scales) == 1 and dtype.kind in "iu"  # floating tensors may keep what they were quantized with
     return TensorSpec(
         name=name,
-        dtype=np.dtype(detail["dtype"]).name,
-        shape=tuple(int(size) if size > 0 else None for size in shape),
+        dtype=dtype.name,
+        shape=tuple(int(size) if size > 0 else None for size in shape) or (1,),
         scale=float(scales[0]) if quantized else None,
         zero_point=int(detail["quantization_parameters"]["zero_points"][0]) if quantized else None,
     )

@@ -47,13 +47,13 @@ class OnnxRuntimeBackend:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors only: they come as exceptions as well
-        self._failures = _errors(module)
+        self._failures = session_errors(module)
         try:
             self._session = module.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+            self.inputs = tuple(map(_spec, self._session.get_inputs()))
+            self.outputs = tuple(map(_spec, self._session.get_outputs()))
         except self._failures as error:
             raise BackendError(f"{package} {module.__version__} refuses this model: {_one_line(error)}") from error
-        self.inputs = tuple(map(_spec, self._session.get_inputs()))
-        self.outputs = tuple(map(_spec, self._session.get_outputs()))
         self._output_names = [spec.name for spec in self.outputs]
         self.info = BackendInfo(package, module.__version__, self._session.get_providers()[0])
 
@@ -71,7 +71,7 @@ class OnnxRuntimeBackend:
         del self._session
 
 
-def _errors(module: ModuleType) -> tuple[type[Exception], ...]:
+def session_errors(module: ModuleType) -> tuple[type[Exception], ...]:
     """What a session may raise: ONNX Runtime's own exceptions share no base class."""
     state = vars(module.capi.onnxruntime_pybind11_state)
     own = (kind for kind in state.values() if isinstance(kind, type) and issubclass(kind, Exception))
@@ -80,7 +80,7 @@ def _errors(module: ModuleType) -> tuple[type[Exception], ...]:
 
 def _spec(argument: Any) -> TensorSpec:
     if argument.type not in _DTYPES:
-        raise BackendError(f"{argument.name!r} is a {argument.type}; only numeric tensors can be used")
+        raise ValueError(f"{argument.name!r} is a {argument.type}; only numeric tensors can be used")
     shape = tuple(size if isinstance(size, int) and size > 0 else None for size in argument.shape)
     return TensorSpec(argument.name, np.dtype(_DTYPES[argument.type]).name, shape or (1,))
 

@@ -1,0 +1,54 @@
+"""Models and calibration data that are nobody's MNIST: colours, other sizes, layers of all kinds."""
+
+from collections.abc import Callable
+
+import keras
+import pytest
+
+layers = keras.layers
+
+
+def _mobile() -> keras.Model:
+    """RGB, batch norm, depthwise convolution, a residual, swish, global average; ends in logits."""
+    image = keras.Input((24, 24, 3))
+    x = layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False)(image)
+    x = layers.BatchNormalization()(x)
+    x = layers.Activation("relu6")(x)
+    y = layers.DepthwiseConv2D(3, padding="same")(x)
+    y = layers.BatchNormalization()(y)
+    x = layers.Activation("swish")(layers.Add()([x, y]))
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(image, layers.Dense(5)(x), name="mobile")
+
+
+def _rescaling() -> keras.Model:
+    """Takes pixels from 0 to 255 and scales them itself."""
+    return keras.Sequential(
+        [
+            keras.Input((20, 16, 3)),
+            layers.Rescaling(1 / 255),
+            layers.Conv2D(8, 3, activation="relu"),
+            layers.MaxPooling2D(),
+            layers.Flatten(),
+            layers.Dense(4, activation="softmax"),
+        ],
+        name="rescaling",
+    )
+
+
+def _transposed() -> keras.Model:
+    """A transposed convolution; ends in a sigmoid."""
+    image = keras.Input((16, 16, 1))
+    x = layers.Conv2D(8, 3, strides=2, padding="same", activation="relu")(image)
+    x = layers.Conv2DTranspose(8, 3, strides=2, padding="same")(x)
+    return keras.Model(image, layers.Dense(2, activation="sigmoid")(layers.GlobalMaxPooling2D()(x)), name="transposed")
+
+
+MODELS: dict[str, Callable[[], keras.Model]] = {"mobile": _mobile, "rescaling": _rescaling, "transposed": _transposed}
+
+
+@pytest.fixture(scope="session", params=MODELS)
+def foreign_model(request: pytest.FixtureRequest) -> keras.Model:
+    """A model whose weights are drawn, not trained: its answers mean nothing, but they must survive the export."""
+    keras.utils.set_random_seed(2)
+    return MODELS[request.param]()

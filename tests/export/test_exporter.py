@@ -1,0 +1,209 @@
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from liteport.errors import (
+    AlreadyExistsError,
+    ConversionError,
+    InvalidInputError,
+    NotFoundError,
+    VerificationError,
+)
+from liteport.export import FORMATS, export, exporter
+from liteport.export.verify import Tolerance
+from liteport.files import sha256_of
+from liteport.runtime import load, read_bundle
+from liteport.train import load_dataset
+
+
+def pixels(model: keras.Model, count: int = 150) -> np.ndarray:
+    """Raw pixels in the model's shape. Noise, as its weights are: only good for comparing a model with itself."""
+    return np.random.default_rng(0).integers(0, 256, (count, *model.input_shape[1:]), np.uint8)
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponents / exponents.sum(axis=1, keepdims=True)
+
+
+def test_the_manifest_describes_what_is_there(tiny_bundle: Path, tiny_run: Path) -> None:
+    manifest = read_bundle(tiny_bundle).manifest
+    training = json.loads((tiny_run / "training.json").read_text())
+    assert [variant.id for variant in manifest.variants] == list(FORMATS)
+    assert {path.name for path in tiny_bundle.iterdir()} == {
+        "manifest.json",
+        *(variant.file for variant in manifest.variants),
+    }
+    assert manifest.source.sha256 == sha256_of(tiny_run / "model.keras")
+    assert manifest.source.training is not None
+    assert manifest.source.training["dataset"] == training["dataset"]
+    assert manifest.input.shape == (None, 28, 28, 1)
+    assert (manifest.input.color, manifest.input.layout) == ("grayscale", "NHWC")
+    assert manifest.input.preprocessing.scale == 1 / 255
+    assert manifest.output.labels == tuple(map(str, range(10)))
+    assert manifest.calibration is not None
+    assert (manifest.calibration.split, manifest.calibration.count) == ("train", 500)
+    for variant in manifest.variants:
+        assert variant.sha256 == sha256_of(tiny_bundle / variant.file)
+        assert variant.verification is not None
+        assert variant.verification.data.endswith("validation")
+
+
+@pytest.mark.parametrize("variant", FORMATS)
+def test_every_variant_answers_as_keras_does(tiny_bundle: Path, tiny_run: Path, tiny_data: Path, variant: str) -> None:
+    test = load_dataset(tiny_data).test
+    expected = keras.models.load_model(tiny_run / "model.keras").predict(
+        test.images.astype(np.float32) / 255, verbose=0
+    )
+    with load(tiny_bundle, variant) as model:
+        found = model.predict(test.images)
+    # Mean over 300 images x 10 classes. Floating: order of additions, and three digits in half precision.
+    # Integer: the output's own step is 1/256, and 8-bit steps inside add up to some of them.
+    allowed = {"float32": 1e-6, "float16": 1e-3}.get(variant.split("-")[1], 1e-2)
+    assert np.abs(found - expected).mean() < allowed
+    assert (found.argmax(1) == expected.argmax(1)).mean() >= 0.98  # 6 of 300 images may be undecided ones
+
+
+def test_foreign_models_keep_their_answers(foreign_model: keras.Model, tmp_path: Path) -> None:
+    images = pixels(foreign_model)
+    scale = 1.0 if foreign_model.name == "rescaling" else 1 / 255
+    bundle = export(foreign_model, tmp_path / "b", calibration=images, preprocessing={"scale": scale}, seed=3)
+    expected = foreign_model.predict(images.astype(np.float32) * np.float32(scale), verbose=0)
+    if bundle.manifest.output.activation == "linear":
+        expected = probabilities(expected)
+    for entry in bundle.manifest.variants:
+        with load(bundle, entry.id) as model:
+            found = model.predict(images)
+        # Drawn weights keep all classes near each other, so values are compared instead of decisions: the same
+        # tolerances as above, as these are probabilities too.
+        allowed = {"float32": 1e-5, "float16": 1e-3}.get(entry.id.split("-")[1], 1e-2)
+        assert np.abs(found - expected).mean() < allowed, entry.id
+
+
+def test_preprocessing_per_channel_reaches_every_engine(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(5)
+    model = keras.Sequential(
+        [keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(4, activation="softmax")], name="flat"
+    )
+    mean, std = [124.0, 116.0, 104.0], [58.0, 57.0, 57.0]
+    images = pixels(model)
+    formats = ["tflite-float32", "tflite-int8", "onnx-int8"]
+    bundle = export(
+        model,
+        tmp_path / "b",
+        formats,
+        calibration=images,
+        preprocessing={"mean": mean, "std": std},
+        labels=["a", "b", "c", "d"],
+    )
+    expected = model.predict((images - np.array(mean)) / np.array(std), verbose=0)
+    for entry in bundle.manifest.variants:
+        with load(bundle, entry.id) as loaded:
+            # an input step of about 4.5/255 on 192 inputs with weights of up to 0.18 each
+            assert np.abs(loaded.predict(images) - expected).max() < (1e-5 if "float" in entry.id else 0.05)
+            assert loaded.classify(images[0], top_k=1)[0].label in "abcd"
+
+
+def test_same_seed_same_model(tiny_run: Path, tiny_data: Path, tmp_path: Path) -> None:
+    first, second = (export(tiny_run, tmp_path / name, ["tflite-int8", "onnx-int8"], seed=4) for name in "ab")
+    assert first.manifest.calibration == second.manifest.calibration
+    # tf2onnx counts its node names on from one conversion to the next, so ONNX files differ in names alone.
+    assert first.manifest.variants[0].sha256 == second.manifest.variants[0].sha256
+    images = load_dataset(tiny_data).test.images
+    with load(first, "onnx-int8") as one, load(second, "onnx-int8") as other:
+        np.testing.assert_array_equal(one.predict(images), other.predict(images))
+
+
+def test_integer_formats_need_calibration_data(tmp_path: Path, foreign_model: keras.Model) -> None:
+    with pytest.raises(InvalidInputError, match="tflite-int8, onnx-int8 need calibration data"):
+        export(foreign_model, tmp_path / "b", ["tflite-int8", "onnx-int8", "tflite-float32"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_floating_formats_do_without_and_say_what_they_were_verified_on(
+    tmp_path: Path, foreign_model: keras.Model
+) -> None:
+    bundle = export(foreign_model, tmp_path / "b", "tflite-float32")
+    assert bundle.manifest.calibration is None
+    verification = bundle.manifest.variants[0].verification
+    assert verification is not None
+    assert verification.data == "random input in [0, 1)"
+    assert verification.accuracy is None
+
+
+def test_verification_can_be_left_out_and_is_then_missing(tiny_run: Path, tmp_path: Path) -> None:
+    bundle = export(tiny_run, tmp_path / "b", "onnx-float32", verify=False)
+    assert bundle.manifest.variants[0].verification is None
+
+
+def test_an_existing_bundle_is_replaced_only_by_force(tiny_run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "b"
+    export(tiny_run, out, "tflite-float32")
+    before = (out / "manifest.json").read_bytes()
+    with pytest.raises(AlreadyExistsError, match="--force"):
+        export(tiny_run, out, "onnx-float32")
+    assert (out / "manifest.json").read_bytes() == before
+    export(tiny_run, out, "onnx-float32", force=True)
+    assert sorted(path.name for path in out.iterdir()) == ["manifest.json", "onnx-float32.onnx"]
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_a_folder_that_is_no_bundle_is_never_replaced(tiny_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(InvalidInputError, match=r"holds no manifest.json"):
+        export(tiny_run, tmp_path, "onnx-float32", force=True)
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_a_refused_variant_leaves_the_old_bundle_and_nothing_else(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "b"
+    export(tiny_run, out, "tflite-float32")
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    strict = {**vars(FORMATS["tflite-int8"]), "tolerance": Tolerance(0.0, 0.0, 0.0, 0.0)}
+    monkeypatch.setattr(exporter, "choose_formats", lambda wanted: [type(FORMATS["tflite-int8"])(**strict)])
+    with pytest.raises(VerificationError, match="tflite-int8 is too far from the Keras model"):
+        export(tiny_run, out, "tflite-int8", force=True)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_what_a_format_cannot_express_is_refused_with_its_name(tmp_path: Path) -> None:
+    image = keras.Input((8, 8, 3))
+    activated = keras.layers.Activation("hard_swish")(keras.layers.Conv2D(4, 3)(image))
+    model = keras.Model(image, keras.layers.GlobalAveragePooling2D()(activated), name="hard")
+    with pytest.raises(ConversionError, match=r"tflite-int16x8: .*HARD_SWISH.*leave this format out"):
+        export(model, tmp_path / "b", "tflite-int16x8", calibration=pixels(model))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labels": ["one"]}, r"labels are \['one'\]; expected 10 names"),
+        ({"labels": "0123456789"}, "expected 10 names"),
+        ({"preprocessing": {"scale": "x"}}, "preprocessing .* cannot be used"),
+        ({"preprocessing": {"gamma": 2}}, "expected scale and offset, or mean and std"),
+        ({"calibration": np.zeros((9, 32, 32, 3), np.uint8)}, "expected .28, 28, 1"),
+        ({"calibration_count": 0}, "sample counts are 0"),
+        ({"formats": "tflite-int4"}, "unknown format 'tflite-int4'; did you mean"),
+        ({"calibration": "minst"}, "did you mean 'mnist'"),
+    ],
+)
+def test_unusable_arguments_are_refused_before_anything_is_written(
+    tiny_run: Path, tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        export(tiny_run, tmp_path / "b", **changes)  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_model_or_data_set_is_told(tiny_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"none\.keras does not exist"):
+        export(tmp_path / "none.keras", tmp_path / "b")
+    with pytest.raises(NotFoundError, match=r"none\.npz"):
+        export(tiny_run, tmp_path / "b", calibration=str(tmp_path / "none.npz"))
