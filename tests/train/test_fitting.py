@@ -1,0 +1,281 @@
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from liteport.errors import (
+    AlreadyExistsError,
+    IntegrityError,
+    InterruptedTrainingError,
+    InvalidInputError,
+    NotFoundError,
+)
+from liteport.files import sha256_of
+from liteport.train import Dataset, Run, TrainConfig, fit, resume
+from liteport.train.record import CHECKPOINT
+
+CONFIG = TrainConfig(epochs=3, batch_size=32, learning_rate=0.01, shift=1, seed=4)
+PLOTS = {"labels.png", "samples.png", "curves.png", "confusion.png", "mistakes.png"}
+
+MakeModel = Callable[[], Any]
+
+
+def stop_in(epoch: int, error: BaseException) -> Callable[[str, int, int, str], None]:
+    """Makes a progress callback that raises in the middle of an epoch."""
+
+    def show(what: str, done: int, total: int, note: str) -> None:
+        if what.startswith(f"epoch {epoch}/") and done == 3:
+            raise error
+
+    return show
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def assert_same_weights(first: Any, second: Any) -> None:
+    for ours, theirs in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.fixture(scope="module")
+def run(make_model: MakeModel, dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return fit(make_model(), dataset, CONFIG, out=tmp_path_factory.mktemp("whole") / "run", design="small")
+
+
+@pytest.fixture(scope="module")
+def stopped(make_model: MakeModel, dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The training of `run`, stopped in its second epoch."""
+    folder = tmp_path_factory.mktemp("stopped") / "run"
+    with pytest.raises(InterruptedTrainingError, match=f"epoch 1 of 3 is kept in .*--resume {folder}"):
+        fit(make_model(), dataset, CONFIG, out=folder, progress=stop_in(2, KeyboardInterrupt()))
+    return folder
+
+
+@pytest.fixture
+def interrupted(stopped: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(stopped, tmp_path / "run"))
+
+
+def test_learns(make_model: MakeModel, dataset: Dataset) -> None:
+    done = fit(make_model(), dataset, replace(CONFIG, epochs=8, batch_size=8, shift=0))
+    assert done.path is None
+    # 220 digits are enough for about 70 % here; guessing gives 10 %
+    assert done.test.accuracy > 0.5
+    assert done.history["loss"][-1] < done.history["loss"][0] / 2
+
+
+def test_run_folder_describes_the_run(run: Run, dataset: Dataset, npz: Path) -> None:
+    folder = run.path
+    assert folder is not None
+    assert files(folder) == {"model.keras", "model.weights.h5", "training.json", *(f"plots/{name}" for name in PLOTS)}
+    record = json.loads((folder / "training.json").read_text())
+    assert record["schema_version"] == 1
+    assert (record["status"], record["design"], record["epochs_done"]) == ("finished", "small", 3)
+    assert record["dataset"] == {
+        "name": "digits", "source": str(npz), "digest": dataset.digest, "seed": 0,
+        "train": 220, "validation": 20, "test": 100,
+    }  # fmt: skip
+    assert record["class_names"] == [*"0123456789"]
+    assert record["input_shape"] == [14, 14, 1]
+    assert record["preprocessing"] == {"scale": 1 / 255, "offset": 0.0}
+    assert record["precision"] == {"policy": "float32", "measured_ratio": None}
+    assert set(record["versions"]) == {"python", "keras", "tensorflow", "numpy", "liteport"}
+    assert {name: len(values) for name, values in record["history"].items()} == dict.fromkeys(
+        ("loss", "accuracy", "val_loss", "val_accuracy"), 3
+    )
+    assert record["validation"]["accuracy"] == record["history"]["val_accuracy"][-1] == run.validation.accuracy
+    assert record["test"] == run.test._asdict()
+    assert record["parameters"] == run.model.count_params()
+    assert record["model_sha256"] == sha256_of(folder / "model.keras")
+
+
+def test_saved_model_is_the_one_measured(run: Run, dataset: Dataset) -> None:
+    assert run.path is not None
+    loaded = keras.models.load_model(run.path / "model.keras")
+    assert_same_weights(loaded, run.model)
+    answers = loaded.predict(dataset.test.images / np.float32(255), verbose=0).argmax(axis=1)
+    assert (answers == dataset.test.labels).mean() == run.test.accuracy
+
+
+def test_given_model_gets_the_weights_and_keeps_its_compilation(make_model: MakeModel, dataset: Dataset) -> None:
+    model = make_model()
+    model.compile("sgd", "mse")
+    done = fit(model, dataset, replace(CONFIG, epochs=1))
+    assert_same_weights(model, done.model)
+    assert type(model.optimizer).__name__ == "SGD"
+
+
+def test_same_seed_same_result(run: Run, make_model: MakeModel, dataset: Dataset) -> None:
+    again = fit(make_model(), dataset, CONFIG)
+    other = fit(make_model(), dataset, replace(CONFIG, seed=5))
+    assert_same_weights(again.model, run.model)
+    assert again.history == run.history
+    assert other.history != run.history
+
+
+def test_stopped_run_is_whole(interrupted: Path) -> None:
+    record = json.loads((interrupted / "training.json").read_text())
+    assert (record["status"], record["epochs_done"], record["test"]) == ("interrupted", 1, None)
+    assert record["model_sha256"] == sha256_of(interrupted / "model.keras")
+
+
+def test_resumed_run_equals_an_unbroken_one(interrupted: Path, run: Run) -> None:
+    with pytest.raises(InterruptedTrainingError, match="epoch 2 of 3 is kept"):
+        resume(interrupted, progress=stop_in(3, KeyboardInterrupt()))
+    resumed = resume(interrupted)
+    assert_same_weights(resumed.model, run.model)
+    assert (resumed.history, resumed.test) == (run.history, run.test)
+    assert run.path is not None
+    assert files(interrupted) == files(run.path)
+
+
+def test_resumed_run_equals_an_unbroken_one_in_bfloat16(
+    make_model: MakeModel, dataset: Dataset, tmp_path: Path
+) -> None:
+    config = replace(CONFIG, epochs=2, precision="mixed_bfloat16")
+    with pytest.raises(InterruptedTrainingError, match="epoch 1 of 2 is kept"):
+        fit(make_model(), dataset, config, out=tmp_path / "run", progress=stop_in(2, KeyboardInterrupt()))
+    assert_same_weights(resume(tmp_path / "run").model, fit(make_model(), dataset, config).model)
+
+
+def test_stopped_before_the_first_epoch_leaves_nothing(make_model: MakeModel, dataset: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        fit(make_model(), dataset, CONFIG, out=tmp_path / "run", progress=stop_in(1, KeyboardInterrupt()))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_older_run_stays_until_the_new_one_has_an_epoch(
+    run: Run, make_model: MakeModel, dataset: Dataset, tmp_path: Path
+) -> None:
+    assert run.path is not None
+    folder = shutil.copytree(run.path, tmp_path / "run")
+    before = sha256_of(folder / "training.json")
+    with pytest.raises(AlreadyExistsError, match="--force"):
+        fit(make_model(), dataset, CONFIG, out=folder)
+    with pytest.raises(KeyboardInterrupt):
+        fit(make_model(), dataset, CONFIG, out=folder, force=True, progress=stop_in(1, KeyboardInterrupt()))
+    assert sha256_of(folder / "training.json") == before
+    fit(make_model(), dataset, replace(CONFIG, epochs=1), out=folder, force=True)
+    assert json.loads((folder / "training.json").read_text())["epochs_done"] == 1
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_folder_of_something_else_is_never_replaced(make_model: MakeModel, dataset: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(InvalidInputError, match=r"holds no training\.json"):
+        fit(make_model(), dataset, CONFIG, out=tmp_path, force=True)
+    assert files(tmp_path) == {"letter.txt"}
+
+
+def test_diverging_training_leaves_nothing_or_the_last_good_epoch(
+    make_model: MakeModel, dataset: Dataset, tmp_path: Path, interrupted: Path
+) -> None:
+    with pytest.raises(InterruptedTrainingError, match=r"epoch 1/3: the loss became nan; try a lower learning rate$"):
+        fit(make_model(), dataset, replace(CONFIG, learning_rate=1e38), out=tmp_path / "nothing")
+    assert list(tmp_path.iterdir()) == [interrupted]
+
+    record = json.loads((interrupted / "training.json").read_text())
+    record["config"]["learning_rate"] = 1e38
+    (interrupted / "training.json").write_text(json.dumps(record))
+    with pytest.raises(InterruptedTrainingError, match=r"epoch 2/3: the loss became nan.*epoch 1 is kept in"):
+        resume(interrupted)
+    assert json.loads((interrupted / "training.json").read_text()) == record
+
+
+def test_read_only_target_fails_before_training(make_model: MakeModel, dataset: Dataset) -> None:
+    shown: list[str] = []
+    with pytest.raises(OSError, match="/proc"):
+        fit(make_model(), dataset, CONFIG, out="/proc/run", progress=lambda what, *_: shown.append(what))
+    assert shown == []
+
+
+def sequential(*parts: Any, shape: tuple[int, int, int] = (14, 14, 1)) -> Any:
+    return keras.Sequential([keras.Input(shape), layers.Flatten(), *parts])
+
+
+@pytest.mark.parametrize(
+    ("make", "config", "message"),
+    [
+        (lambda: sequential(layers.Dense(9, "softmax")), CONFIG, r"to \(None, 9\), but digits needs .* \(None, 10\)"),
+        (lambda: sequential(layers.Dense(10, "softmax"), shape=(28, 28, 1)), CONFIG, r"from \(None, 28, 28, 1\)"),
+        (lambda: sequential(layers.Dense(10)), CONFIG, "expected probabilities, as softmax gives them"),
+        (lambda: sequential(layers.Dense(10, "softmax")), replace(CONFIG, shift=14), "shift: expected less than"),
+    ],
+)
+def test_model_that_does_not_fit_the_data(dataset: Dataset, make: MakeModel, config: TrainConfig, message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        fit(make(), dataset, config)
+
+
+def test_resume_refuses_what_it_cannot_go_on_with(interrupted: Path, npz: Path, tmp_path: Path) -> None:
+    text = (interrupted / "training.json").read_text()
+
+    def refused(kind: type[Exception], message: str, changed: str = text) -> None:
+        (interrupted / "training.json").write_text(changed)
+        with pytest.raises(kind, match=message):
+            resume(interrupted)
+
+    with pytest.raises(NotFoundError, match=r"training\.json does not exist"):
+        resume(tmp_path)
+    refused(InvalidInputError, "is not JSON", text[:100])
+    refused(InvalidInputError, "expected schema_version 1", "[]")
+    refused(InvalidInputError, "config missing or of a wrong type", text.replace('"config"', '"konfig"'))
+    refused(InvalidInputError, "is damaged: .*epoks", text.replace('"epochs"', '"epoks"'))
+    refused(InvalidInputError, "is finished; to train further .*--weights", text.replace("interrupted", "finished"))
+    refused(IntegrityError, "is not the data that", text.replace(json.loads(text)["dataset"]["digest"], "0" * 64))
+    refused(NotFoundError, r"other\.npz does not exist", text.replace(str(npz), str(tmp_path / "other.npz")))
+    with (interrupted / CHECKPOINT).open("r+b") as file:
+        file.truncate(1000)
+    refused(IntegrityError, r"checkpoint\.weights\.h5 is missing or damaged")
+
+
+def test_resume_with_data_given(interrupted: Path, dataset: Dataset) -> None:
+    record = json.loads((interrupted / "training.json").read_text())
+    record["dataset"]["source"] = "memory"
+    (interrupted / "training.json").write_text(json.dumps(record))
+    with pytest.raises(InvalidInputError, match="unknown data source 'memory'"):
+        resume(interrupted)
+    assert resume(interrupted, dataset=dataset).epochs_done == 3
+
+
+def test_saved_model_holds_no_compilation(run: Run) -> None:
+    assert run.path is not None
+    with zipfile.ZipFile(run.path / "model.keras") as archive:
+        assert json.loads(archive.read("config.json"))["compile_config"] == {}
+
+
+FULL_DISK = """
+import resource, signal, sys
+from liteport.train import TrainConfig, build_model, fit, load_dataset
+limit = int(sys.argv[3])
+data = load_dataset(sys.argv[1])
+model = build_model("baseline", data.input_shape, 10, seed=0)
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))  # a file cannot grow past it, as on a disk that is full
+try:
+    fit(model, data, TrainConfig(epochs=1), out=sys.argv[2])
+except OSError as error:
+    print("OSError", error)
+"""
+
+
+@pytest.mark.parametrize(
+    "limit", [1_000, 1_500_000]
+)  # in the first plot; in the checkpoint, which holds more than the model
+def test_full_disk_is_an_error_and_leaves_nothing(npz: Path, tmp_path: Path, limit: int) -> None:
+    command = [sys.executable, "-c", FULL_DISK, str(npz), str(tmp_path / "run"), str(limit)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.stdout.startswith("OSError"), done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,198 @@
+"""Training a model: epochs, checkpoints, what is kept when it is stopped, and going on from there."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from liteport.errors import IntegrityError, InterruptedTrainingError, InvalidInputError
+from liteport.files import check_new_folder, new_folder
+from liteport.terminal import ProgressCallback, no_progress
+
+from .config import TrainConfig
+from .datasets import Dataset, load_dataset
+from .evaluate import Metrics, probabilities
+from .pipeline import EpochPipeline
+from .plots import save_data_plots, save_result_plots
+from .precision import ChosenPrecision, choose_precision
+from .record import (
+    CHECKPOINT,
+    MODEL,
+    PLOTS,
+    RECORD,
+    History,
+    describe,
+    progress_of,
+    read_interrupted,
+)
+from .training import Training
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training.
+
+    Attributes:
+        path: Its folder; None if nothing was written.
+        model: The trained model in float32, not compiled.
+        config: How it was trained.
+        precision: What it was trained in.
+        history: `loss`, `accuracy`, `val_loss` and `val_accuracy`, one value an epoch.
+        seconds: Time spent on the epochs.
+        validation: Figures of `model` on the validation split.
+        test: Figures of `model` on the test split.
+    """
+
+    path: Path | None
+    model: keras.Model
+    config: TrainConfig
+    precision: ChosenPrecision
+    history: History
+    seconds: float
+    validation: Metrics
+    test: Metrics
+
+    @property
+    def epochs_done(self) -> int:
+        """The number of epochs."""
+        return len(self.history["loss"])
+
+
+def fit(
+    model: keras.Model,
+    dataset: Dataset,
+    config: TrainConfig | None = None,
+    *,
+    out: str | Path | None = None,
+    force: bool = False,
+    design: str | None = None,
+    progress: ProgressCallback = no_progress,
+) -> Run:
+    """Trains a model on the train split, follows it on the validation split and measures it on the test split.
+
+    Args:
+        model: A Sequential or functional classifier from pixels in [0, 1] to probabilities; it gets the trained
+            weights when all is done.
+        dataset: Images and labels.
+        config: None for the defaults.
+        out: The run folder to write. It appears when the first epoch is finished and is kept up to date after each.
+        force: Whether an older run folder there is replaced.
+        design: The name to record for the model.
+        progress: Called after each batch.
+
+    Raises:
+        InvalidInputError: If model and data set do not fit, or `out` is a folder of another kind.
+        AlreadyExistsError: If `out` exists and `force` is off.
+        InterruptedTrainingError: If the loss is no longer a number, or Ctrl-C was pressed after the first epoch.
+        KeyboardInterrupt: If Ctrl-C was pressed when there was nothing to keep yet.
+    """
+    config = config or TrainConfig()
+    if out is not None:
+        check_new_folder(Path(out), force=force, marker=RECORD)
+    _check_fit(model, dataset, config)
+    pipeline = EpochPipeline(dataset.train, len(dataset.class_names), config)
+    precision = choose_precision(model, pipeline, config, len(dataset.train.labels), progress)
+    training = Training(model, dataset, config, precision, pipeline)
+    if out is None:
+        while training.epochs_left:
+            training.run_epoch(progress)
+        training.measure()
+        run = _run(training, None)
+    else:
+        out = Path(out).absolute()
+        description = describe(training.model, dataset, config, precision, design)
+        with new_folder(out, force=force, marker=RECORD) as folder:
+            save_data_plots(dataset, folder / PLOTS)
+            training.run_epoch(progress)
+            training.save(folder, description)
+        run = _go_on(training, out, description, progress)
+    model.set_weights(run.model.get_weights())
+    return run
+
+
+def resume(path: str | Path, *, dataset: Dataset | None = None, progress: ProgressCallback = no_progress) -> Run:
+    """Goes on with a training that was stopped; the result is that of one that was not.
+
+    Args:
+        path: The run folder.
+        dataset: The data, where `load_dataset` cannot load it again from the recorded source.
+        progress: Called after each batch.
+
+    Raises:
+        NotFoundError: If `path` is not a run folder, or its data is gone.
+        InvalidInputError: If the training is finished, or its record is not readable.
+        IntegrityError: If the model, the checkpoint or the data is not what it was.
+        InterruptedTrainingError: If it is stopped again.
+    """
+    folder = Path(path).absolute()
+    record = read_interrupted(folder)
+    try:
+        config = TrainConfig(**record["config"])
+        precision = ChosenPrecision(**record["precision"])
+        done = progress_of(record)
+        source, seed, digest = (record["dataset"][key] for key in ("source", "seed", "digest"))
+    except (TypeError, KeyError) as error:
+        raise InvalidInputError(f"{folder / RECORD} is damaged: {error}") from error
+    dataset = dataset or load_dataset(source, seed=seed)
+    if dataset.digest != digest:
+        raise IntegrityError(f"{dataset.source} is not the data that {folder} was trained with; it has changed since")
+    model = keras.models.load_model(folder / MODEL, compile=False)
+    pipeline = EpochPipeline(dataset.train, len(dataset.class_names), config)
+    training = Training(model, dataset, config, precision, pipeline, done)
+    training.trained.load_weights(folder / CHECKPOINT)
+    return _go_on(training, folder, describe(model, dataset, config, precision, record["design"]), progress)
+
+
+def _go_on(training: Training, folder: Path, description: dict[str, Any], progress: ProgressCallback) -> Run:
+    """Runs the epochs that are left, saves each, and measures at the end."""
+    kept = training.epochs_done
+    try:
+        while training.epochs_left:
+            training.run_epoch(progress)
+            training.save(folder, description)
+            kept = training.epochs_done
+        predicted = training.measure()
+        save_result_plots(training.progress.history, predicted, training.dataset, folder / PLOTS)
+        training.save(folder, description)
+    except KeyboardInterrupt as error:
+        raise InterruptedTrainingError(
+            f"stopped; epoch {kept} of {training.config.epochs} is kept in {folder}; "
+            f"to go on: liteport train --resume {folder}"
+        ) from error
+    except InterruptedTrainingError as error:
+        raise InterruptedTrainingError(f"{error}; epoch {kept} is kept in {folder}") from error
+    return _run(training, folder)
+
+
+def _run(training: Training, path: Path | None) -> Run:
+    done = training.progress
+    assert done.test is not None, "measured before"
+    return Run(
+        path=path,
+        model=training.model,
+        config=training.config,
+        precision=training.precision,
+        history=done.history,
+        seconds=done.seconds,
+        validation=done.validation,
+        test=done.test,
+    )
+
+
+def _check_fit(model: keras.Model, dataset: Dataset, config: TrainConfig) -> None:
+    height, width, _ = dataset.input_shape
+    if config.shift >= min(height, width):
+        raise InvalidInputError(f"shift: expected less than the images' {height}×{width} pixels, found {config.shift}")
+    expected = (None, *dataset.input_shape), (None, len(dataset.class_names))
+    found = model.input_shape, model.output_shape
+    if found != expected:
+        raise InvalidInputError(
+            f"the model goes from {found[0]} to {found[1]}, but {dataset.name} needs {expected[0]} to {expected[1]}"
+        )
+    sums = probabilities(model, dataset.train.images[:8]).sum(axis=1)
+    if not np.allclose(sums, 1, atol=0.02):  # bfloat16 has three digits
+        raise InvalidInputError(
+            f"the model's outputs add up to {sums[0]:.3g}, not 1; expected probabilities, as softmax gives them"
+        )
