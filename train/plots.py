@@ -184,7 +184,7 @@ def _bare(axes: Axes) -> None:
 
 def _show(axes: Axes, image: NDArray[np.uint8]) -> None:
     if image.shape[-1] == 1:
-        axes.imshow(image[..., 0], cmap="gray_r", vmin=0, vmax=255)
+        axes.imshow(image[..., 0], cmap="gray", vmin=0, vmax=255)
     else:
         axes.imshow(image)
 
