@@ -59,7 +59,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InvalidInputErro
         known: The names there are.
     """
     names = list(known)
-    close = difflib.get_close_matches(name, names, n=1)
+    close = difflib.get_close_matches(str(name), names, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return InvalidInputError(f"unknown {kind} {name!r}; {hint}known: {', '.join(names)}")
 

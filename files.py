@@ -69,7 +69,7 @@ def new_folder(path: Path, *, force: bool, marker: str) -> Iterator[Path]:
         InvalidInputError: If what is there is not a folder of this kind.
     """
     check_new_folder(path, force=force, marker=marker)
-    path = path.absolute()
+    path = path.resolve()  # a link stays, and what it points to is made or replaced
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
@@ -85,12 +85,11 @@ def move_into_place(beside: Path, path: Path) -> None:
     if not path.exists():
         beside.rename(path)
         return
-    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent)) / path.name
+    aside = path.with_name(f"{beside.name}-old")
     path.rename(aside)
     try:
         beside.rename(path)
-    except OSError:
+    except BaseException:  # Ctrl-C as well: the older one must not be lost
         aside.rename(path)
         raise
-    finally:
-        shutil.rmtree(aside.parent, ignore_errors=True)
+    shutil.rmtree(aside, ignore_errors=True)

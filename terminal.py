@@ -73,7 +73,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     # No markup: file names and labels may hold square brackets.
     console = Console(width=None if sys.stdout.isatty() else 100_000, markup=False, highlight=False, emoji=False)
     if not sys.stdout.isatty():
-        console.width = max(console.measure(table).maximum, len(title))
+        console.width = console.measure(table).maximum
     console.print(table)
 
 

@@ -10,8 +10,9 @@ from .errors import (
     MissingDependencyError,
     NotFoundError,
 )
+from .loading import load
 from .manifest import Manifest, Preprocessing, TensorSpec, Variant
-from .model import Model, Prediction, load
+from .model import Model, Prediction
 
 __all__ = [
     "BackendError",

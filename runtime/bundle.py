@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from liteport.errors import IntegrityError, InvalidInputError, NotFoundError
 from .manifest import MANIFEST_FILE, Manifest
 
 _MAX_MANIFEST_BYTES = 4 << 20
+
+# Of the flags that a system has: a pipe in place of a file must not hang, a link must not lead elsewhere.
+_NEVER_WAIT_NOR_FOLLOW = sum(getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
 
 
 @dataclass(frozen=True)
@@ -61,10 +65,16 @@ def read_bundle(path: str | os.PathLike[str]) -> Bundle:
 
 
 def _read_bounded(path: Path, size: int) -> bytes:
-    """Reads at most one byte more than `size`, and never through a symbolic link."""
+    """Reads a regular file, at most one byte more than `size`; never through a symbolic link, never waiting."""
+    if path.is_symlink():
+        raise IntegrityError(f"{path} is a link, which is not followed; copy the file itself into the bundle")
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+        descriptor = os.open(path, os.O_RDONLY | _NEVER_WAIT_NOR_FOLLOW)
     except OSError as error:
-        raise IntegrityError(f"{path} cannot be read: {error.strerror} (a link is not followed)") from error
+        raise IntegrityError(f"{path} cannot be read: {error.strerror}; export again") from error
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(descriptor)
+        raise IntegrityError(f"{path} is no regular file; export again")
     with os.fdopen(descriptor, "rb") as file:
-        return file.read(size + 1)
+        return file.read(min(size, found.st_size) + 1)  # the size is the manifest's word: reserve no memory on it

@@ -17,8 +17,9 @@ from liteport.terminal import muted, print_table
 from .backends import ENGINES, installed
 from .bundle import read_bundle
 from .cpu import cpu_features, read_cpuinfo, this_cpu
+from .loading import load
 from .manifest import Manifest, TensorSpec
-from .model import Model, Prediction, load
+from .model import Model, Prediction
 
 # Beside the engines: what each extra brings, and the package that shows whether it is there.
 _EXTRAS = {

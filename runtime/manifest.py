@@ -48,7 +48,7 @@ class TensorSpec:
         _check_shape(self.shape)
         if (self.scale is None) != (self.zero_point is None):
             raise ValueError("scale and zero_point go together")
-        if self.scale is not None and self.scale <= 0:
+        if self.scale is not None and not 0 < self.scale < math.inf:
             raise ValueError(f"scale is {self.scale}, expected a positive number")
 
 
@@ -65,15 +65,9 @@ class Preprocessing:
     offset: float | tuple[float, ...] = 0.0
 
     def __post_init__(self) -> None:
-        if not self._numbers() or not all(map(math.isfinite, self._numbers())):
-            raise ValueError(f"preprocessing needs finite numbers, got scale {self.scale} and offset {self.offset}")
-
-    def _numbers(self) -> tuple[float, ...]:
-        return tuple(
-            number
-            for field in (self.scale, self.offset)
-            for number in (field if isinstance(field, tuple) else (field,))
-        )
+        for values in (self.scale, self.offset):
+            if values == () or not all(map(math.isfinite, values if isinstance(values, tuple) else (values,))):
+                raise ValueError(f"preprocessing needs finite numbers, got scale {self.scale} and offset {self.offset}")
 
     @classmethod
     def of(cls, value: "Preprocessing | Mapping[str, Any] | None") -> "Preprocessing":
@@ -102,7 +96,7 @@ class Preprocessing:
             else:
                 scale, offset = _floats(value.get("scale", 1.0)), _floats(value.get("offset", 0.0))
             return cls(scale[0] if len(scale) == 1 else scale, offset[0] if len(offset) == 1 else offset)
-        except (TypeError, ValueError, ZeroDivisionError) as error:
+        except (TypeError, ValueError, ArithmeticError) as error:
             raise InvalidInputError(f"preprocessing {dict(value)!r} cannot be used: {error}") from error
 
 
@@ -118,6 +112,8 @@ class InputInfo:
 
     def __post_init__(self) -> None:
         _check_shape(self.shape)
+        if self.layout != "NHWC":
+            raise ValueError(f"layout is {self.layout!r}, expected 'NHWC'")
         for values in (self.preprocessing.scale, self.preprocessing.offset):
             if isinstance(values, tuple) and len(values) != self.shape[-1]:
                 raise ValueError(f"preprocessing has {len(values)} channels, the input {self.shape[-1]}")
@@ -203,6 +199,8 @@ class Variant:
             raise ValueError(f"sha256 is {self.sha256!r}, expected 64 hexadecimal digits")
         if not 0 < self.size_bytes < 2**31:
             raise ValueError(f"size_bytes is {self.size_bytes}, expected between 1 and 2 GiB")
+        if not self.inputs or not self.outputs:
+            raise ValueError(f"{self.id!r} has {len(self.inputs)} inputs and {len(self.outputs)} outputs")
 
 
 @dataclass(frozen=True)
@@ -254,7 +252,7 @@ class Manifest:
         if not isinstance(fields, dict) or "schema_version" not in fields:
             raise IntegrityError(f"{where} is no liteport manifest: it has no schema_version")
         version = fields["schema_version"]
-        if version != SCHEMA_VERSION or isinstance(version, bool):
+        if type(version) is not int or version != SCHEMA_VERSION:
             raise IntegrityError(f"{where} has schema_version {version!r}, this liteport reads {SCHEMA_VERSION}")
         stated = fields.pop("digest", None)
         if stated != (found := _digest(fields)):
@@ -271,7 +269,7 @@ def _floats(value: Any) -> tuple[float, ...]:
 
 def _digest(fields: Mapping[str, Any]) -> str:
     canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def _check_shape(shape: tuple[int | None, ...]) -> None:

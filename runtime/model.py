@@ -1,23 +1,20 @@
-"""Loading a model and asking it."""
+"""A loaded model, and asking it."""
 
-import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from liteport.errors import InvalidInputError, LiteportError, NotFoundError, unknown_name
+from liteport.errors import BackendError, IntegrityError, InvalidInputError, unknown_name
 
-from .backends import Backend, BackendInfo, choose_engine
-from .bundle import Bundle, read_bundle
+from .backends import Backend, BackendInfo
 from .images import open_image
-from .manifest import MANIFEST_FILE, Manifest, TensorSpec
-from .preprocessing import to_batch
+from .manifest import Manifest, TensorSpec
+from .preprocessing import as_array, to_batch, with_batch_dimension
 from .quantization import apply_table, dequantize, pixel_table, quantize
 
 _BATCH = 128  # images handed to the engine at once: more gains nothing and costs memory for activations
@@ -60,11 +57,14 @@ class Model:
         self.inputs: tuple[TensorSpec, ...] = backend.inputs
         self.outputs: tuple[TensorSpec, ...] = backend.outputs
         self.backend: BackendInfo = backend.info
-        first = backend.inputs[0]
+        if not self.inputs or not self.outputs:
+            raise BackendError(f"the file has {len(self.inputs)} inputs and {len(self.outputs)} outputs, expected both")
+        first = self.inputs[0]
         self.input = first if first.scale is None else TensorSpec(first.name, "float32", first.shape)
-        self._table = (
-            pixel_table(manifest.input.preprocessing, first, int(manifest.input.shape[-1] or 1)) if manifest else None
-        )
+        if manifest:
+            _check_fit(manifest.input.shape, first)
+            _check_fit(manifest.output.shape, self.outputs[0])
+        self._table = pixel_table(manifest.input.preprocessing, first, int(first.shape[-1] or 1)) if manifest else None
         self._logits = manifest is not None and manifest.output.activation == "linear"
 
     def predict(self, images: ArrayLike) -> NDArray[np.float32]:
@@ -118,7 +118,7 @@ class Model:
     def pixels(self, image: Any) -> NDArray[Any]:
         """Turns what `classify` takes into an array for `predict`; arrays pass unchanged."""
         if isinstance(image, (np.ndarray, list, tuple)):
-            return np.asarray(image)
+            return as_array(image, "the image's values")
         shape = self.input.shape
         if len(shape) != 4 or None in shape[1:]:
             raise InvalidInputError(f"the model's input has shape {list(shape)}, so pass an array instead of an image")
@@ -140,6 +140,8 @@ class Model:
             BackendError: If the engine fails.
         """
         names = [spec.name for spec in self.inputs]
+        if not isinstance(inputs, Mapping):
+            raise InvalidInputError(f"inputs are a {type(inputs).__name__}; expected a dictionary with {names}")
         for name in inputs:
             if name not in names:
                 raise unknown_name("input", name, names)
@@ -153,12 +155,12 @@ class Model:
     def _prepared(self, values: ArrayLike, index: int) -> NDArray[Any]:
         """Gives an input the file's own shape and dtype."""
         spec = self.inputs[index]
-        given = np.asarray(values)
-        if spec.scale is None and spec.dtype not in ("float32", "float16", "float64"):
-            return _as_is(given, spec)
-        batch = to_batch(given, spec.shape, f"values for {spec.name!r}")
+        name = f"values for {spec.name!r}"
+        if spec.scale is None and not spec.dtype.startswith("float"):
+            return _as_is(as_array(values, name), spec, name)
+        batch = to_batch(values, spec.shape, name, spec.dtype if spec.scale is None else "float32")
         if batch.dtype != np.uint8:
-            return quantize(batch, spec) if spec.scale is not None else batch.astype(spec.dtype, copy=False)
+            return batch if spec.scale is None else quantize(batch, spec)
         if self._table is None or index:
             raise InvalidInputError(
                 f"{spec.name!r} got raw pixels (uint8), but this file carries no preprocessing; load the bundle, or "
@@ -167,28 +169,37 @@ class Model:
         return np.ascontiguousarray(apply_table(batch, self._table))
 
     def _run(self, arrays: list[NDArray[Any]]) -> list[NDArray[Any]]:
-        """Runs the engine in chunks of a size that it takes, and dequantizes."""
-        count = len(arrays[0])
-        fixed = self.inputs[0].shape[0]
+        """Runs the engine, in chunks where it takes fewer items at once than there are, and dequantizes."""
+        count, fixed = len(arrays[0]), self.inputs[0].shape[0]
         step = fixed or _BATCH
         with self._lock:
             if self._backend is None:
                 raise InvalidInputError("the model is closed; load it again")
-            chunks = [
-                self._run_chunk(self._backend, [array[start : start + step] for array in arrays], fixed)
-                for start in range(0, count, step)
-            ]
-        if not chunks:
-            return [np.empty((0, *(size or 0 for size in spec.shape[1:])), np.float32) for spec in self.outputs]
-        joined = chunks[0] if len(chunks) == 1 else [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
-        return [_real(values, spec) for values, spec in zip(joined, self.outputs, strict=True)]
+            if count == 0:
+                return [np.empty((0, *(size or 0 for size in spec.shape[1:])), np.float32) for spec in self.outputs]
+            if count == fixed or (fixed is None and count <= step):
+                results = self._backend.run(arrays)
+            else:
+                starts = range(0, count, step)
+                chunks = [
+                    self._run_chunk(self._backend, [array[i : i + step] for array in arrays], fixed) for i in starts
+                ]
+                results = [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
+        return [_real(values, spec) for values, spec in zip(results, self.outputs, strict=True)]
 
     def _run_chunk(self, backend: Backend, arrays: list[NDArray[Any]], fixed: int | None) -> list[NDArray[Any]]:
+        """Runs some of the items, filled up with zeros where the engine takes a fixed number."""
         count = len(arrays[0])
-        if fixed is None or count == fixed:
-            return backend.run(arrays)
-        padded = [np.concatenate([array, np.zeros((fixed - count, *array.shape[1:]), array.dtype)]) for array in arrays]
-        return [values[:count] for values in backend.run(padded)]
+        size = fixed or count
+        filled = [np.concatenate([array, np.zeros((size - count, *array.shape[1:]), array.dtype)]) for array in arrays]
+        results = backend.run(filled)
+        for values, spec in zip(results, self.outputs, strict=True):
+            if values.shape[:1] != (size,):
+                raise InvalidInputError(
+                    f"output {spec.name!r} has shape {values.shape} for {size} items, so they cannot be run in parts; "
+                    f"pass {f'exactly {fixed}' if fixed else f'at most {_BATCH}'}"
+                )
+        return [values[:count] for values in results]
 
     def close(self) -> None:
         """Frees the engine; the model cannot be used afterwards. Closing twice is allowed."""
@@ -209,77 +220,22 @@ class Model:
         return f"<liteport Model {self.variant or 'file'} on {self.backend}>"
 
 
-def load(
-    path: str | os.PathLike[str], variant: str | None = None, *, threads: int = 1, backend: str | None = None
-) -> Model:
-    """Loads a variant of a bundle, or a lone `.tflite` or `.onnx` file.
-
-    A file that lies in a bundle and is named in its manifest is loaded as that variant, digest checked.
-
-    Args:
-        path: A bundle's folder or a model file.
-        variant: The variant's id; by default the first of the bundle whose engine is installed.
-        threads: How many threads one call may use.
-        backend: The engine's package ("ai-edge-litert", "tflite-runtime", "onnxruntime"); by default the preferred
-            one that is installed.
-
-    Raises:
-        NotFoundError: If there is nothing at `path`.
-        InvalidInputError: If it is neither a bundle nor a model file, or a name is unknown.
-        IntegrityError: If the bundle or the file is damaged or edited.
-        MissingDependencyError: If the engine is not installed.
-        BackendError: If the engine refuses the file.
-    """
-    if threads < 1:
-        raise InvalidInputError(f"threads is {threads}, expected at least 1")
-    path = Path(path)
-    if path.is_dir():
-        return _load_variant(read_bundle(path), variant, threads, backend)
-    if not path.is_file():
-        raise NotFoundError(f"{path} does not exist; expected a bundle folder, a .tflite or an .onnx file")
-    if path.suffix not in (".tflite", ".onnx"):
-        raise InvalidInputError(f"{path} is no model; expected a bundle folder, a .tflite or an .onnx file")
-    if (path.parent / MANIFEST_FILE).is_file():
-        bundle = read_bundle(path.parent)
-        ids = {entry.file: entry.id for entry in bundle.manifest.variants}
-        if path.name in ids and variant in (None, ids[path.name]):
-            return _load_variant(bundle, ids[path.name], threads, backend)
-    if variant is not None:
-        raise InvalidInputError(f"{path} is one model file; variant {variant!r} can only be chosen in a bundle")
-    return Model(choose_engine(path.suffix, backend).load(path.read_bytes(), threads), None, None)
-
-
-def _load_variant(bundle: Bundle, variant_id: str | None, threads: int, backend: str | None) -> Model:
-    chosen = variant_id or _first_runnable(bundle, backend)
-    entry = bundle.manifest.variant(chosen)
-    engine = choose_engine(Path(entry.file).suffix, backend)
-    return Model(engine.load(bundle.read(chosen), threads), bundle.manifest, chosen)
-
-
-def _first_runnable(bundle: Bundle, backend: str | None) -> str:
-    first_error: LiteportError | None = None
-    for entry in bundle.manifest.variants:
-        try:
-            choose_engine(Path(entry.file).suffix, backend)
-        except LiteportError as error:
-            first_error = first_error or error
-        else:
-            return entry.id
-    raise first_error or InvalidInputError(f"{bundle.path} holds no variant")
-
-
-def _as_is(given: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:
+def _as_is(given: NDArray[Any], spec: TensorSpec, name: str) -> NDArray[Any]:
     """Token ids, masks and the like: integers that are no pixels and have no quantization."""
-    if not np.can_cast(given.dtype, spec.dtype, "same_kind") or given.ndim not in (
-        len(spec.shape),
-        len(spec.shape) - 1,
+    cast = given.astype(spec.dtype) if given.dtype.kind in "iub" else given
+    if cast.dtype != spec.dtype or (cast != given).any():
+        raise InvalidInputError(f"{name} are {given.dtype}; expected whole numbers that {spec.dtype} holds")
+    return np.ascontiguousarray(with_batch_dimension(cast, spec.shape, name))
+
+
+def _check_fit(stated: tuple[int | None, ...], found: TensorSpec) -> None:
+    """Holds the manifest's shape of an image or of the classes against the tensor that is there."""
+    if len(stated) != len(found.shape) or any(
+        None not in (want, got) and want != got for want, got in zip(stated[1:], found.shape[1:], strict=True)
     ):
-        raise InvalidInputError(
-            f"values for {spec.name!r} are {given.dtype} of shape {given.shape}; expected {spec.dtype} of shape "
-            f"{list(spec.shape)}"
+        raise IntegrityError(
+            f"the manifest says {list(stated)} for {found.name!r}, the model file has {list(found.shape)}; export again"
         )
-    batch = given if given.ndim == len(spec.shape) else given[None]
-    return np.ascontiguousarray(batch, dtype=spec.dtype)
 
 
 def _real(values: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:

@@ -8,7 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 from liteport.errors import InvalidInputError
 
 
-def to_batch(images: ArrayLike, shape: tuple[int | None, ...], name: str = "images") -> NDArray[Any]:
+def to_batch(
+    images: ArrayLike, shape: tuple[int | None, ...], name: str = "images", dtype: str = "float32"
+) -> NDArray[Any]:
     """Checks an array against a model input and gives it its batch (and channel) dimension.
 
     Args:
@@ -16,23 +18,46 @@ def to_batch(images: ArrayLike, shape: tuple[int | None, ...], name: str = "imag
             uint8 are raw pixels, floating values are model input as it is.
         shape: The input's shape; None where it is free. The first dimension is the batch.
         name: What the array is, for messages.
+        dtype: What floating values become: "float32", or what the model takes.
 
     Returns:
-        An array of the input's rank and of dtype uint8 or float32.
+        An array of the input's rank; raw pixels stay uint8.
 
     Raises:
-        InvalidInputError: If dtype or shape fit neither, or a value is not finite.
+        InvalidInputError: If dtype or shape fit neither, or a value is not finite in `dtype`.
     """
-    array = np.asarray(images)
+    array = as_array(images, name)
     if array.dtype != np.uint8 and not np.issubdtype(array.dtype, np.floating):
         raise InvalidInputError(
             f"{name} have dtype {array.dtype}; expected uint8 (raw pixels) or floating (prepared model input)"
         )
+    batch = with_batch_dimension(array, shape, name)
+    return batch if batch.dtype == np.uint8 else _finite(batch, name, dtype)
+
+
+def as_array(values: ArrayLike, name: str) -> NDArray[Any]:
+    """Makes an array of what a user gave.
+
+    Raises:
+        InvalidInputError: If it is nested lists of unequal lengths.
+    """
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise InvalidInputError(f"{name} are no array: {error}; expected one size in each dimension") from error
+
+
+def with_batch_dimension(array: NDArray[Any], shape: tuple[int | None, ...], name: str) -> NDArray[Any]:
+    """Gives an array the rank of `shape`; see `to_batch`, which this serves.
+
+    Raises:
+        InvalidInputError: If it fits in no way.
+    """
     for candidate in _readings(array, shape):
         if len(candidate.shape) == len(shape) and all(
             want is None or want == got for want, got in zip(shape[1:], candidate.shape[1:], strict=True)
         ):
-            return _finite(candidate, name)
+            return candidate
     raise InvalidInputError(f"{name} have shape {array.shape}; expected {expected_shapes(shape)}")
 
 
@@ -53,10 +78,9 @@ def _readings(array: NDArray[Any], shape: tuple[int | None, ...]) -> list[NDArra
     return readings
 
 
-def _finite(array: NDArray[Any], name: str) -> NDArray[Any]:
-    if array.dtype == np.uint8:
-        return array
-    array = array.astype(np.float32, copy=False)
+def _finite(array: NDArray[Any], name: str, dtype: str) -> NDArray[Any]:
+    with np.errstate(over="ignore"):  # told below
+        array = array.astype(dtype, copy=False)
     if not np.isfinite(array).all():
-        raise InvalidInputError(f"{name} hold NaN or infinity (or values beyond float32); expected finite numbers")
+        raise InvalidInputError(f"{name} hold NaN or infinity (or values beyond {dtype}); expected finite numbers")
     return array

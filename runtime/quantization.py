@@ -17,7 +17,8 @@ def quantize(values: NDArray[np.floating], spec: TensorSpec) -> NDArray[np.integ
         Integers of the tensor's dtype, same shape.
     """
     limits = np.iinfo(spec.dtype)
-    grid = np.rint(values / np.float32(spec.scale)) + spec.zero_point
+    # In float64, which holds every int32; float32 would round the limit up past the range.
+    grid = np.rint(np.divide(values, np.float64(spec.scale), dtype=np.float64)) + spec.zero_point
     quantized: NDArray[np.integer] = np.clip(grid, limits.min, limits.max).astype(spec.dtype)
     return quantized
 

@@ -11,6 +11,8 @@ from liteport.errors import IntegrityError
 
 T = TypeVar("T")
 
+_MAX_DEPTH = 32  # a manifest needs 6; Python's own limit differs between versions and between what recurses
+
 
 def loads(text: bytes, where: str) -> Any:
     """Parses JSON whose author is not trusted.
@@ -20,16 +22,32 @@ def loads(text: bytes, where: str) -> Any:
         where: What it is, for messages.
 
     Raises:
-        IntegrityError: If it is no JSON, is nested too deeply, repeats a key or holds NaN or infinity.
+        IntegrityError: If it is no JSON, is nested too deeply, repeats a key, or holds a number that is not finite or
+            text that is not Unicode.
     """
     try:
-        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique_keys)
+        value = json.loads(text, object_pairs_hook=_unique_keys)
+        _check(value, _MAX_DEPTH)
     except (ValueError, RecursionError) as error:
         raise IntegrityError(f"{where} is no valid JSON: {error}") from error
+    return value
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"it holds {name}, expected finite numbers")
+def _check(value: Any, levels: int) -> None:
+    """Refuses what Python's parser lets pass."""
+    if levels == 0:
+        raise ValueError(f"it is nested more than {_MAX_DEPTH} deep")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _check(key, levels)
+            _check(item, levels - 1)
+    elif isinstance(value, list):
+        for item in value:
+            _check(item, levels - 1)
+    elif isinstance(value, str):
+        value.encode()  # half of a surrogate pair raises UnicodeEncodeError
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"it holds {value}, expected finite numbers")
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -35,12 +35,12 @@ class LiteRTBackend:
             inputs, outputs = self._details()
             self.inputs = tuple(_spec(name, detail) for name, detail in inputs.items())
             self.outputs = tuple(_spec(name, detail) for name, detail in outputs.items())
+            self.info = BackendInfo(package, version(package), self._delegate())
         except (ValueError, RuntimeError) as error:
             raise BackendError(f"{package} {version(package)} refuses this model: {_one_line(error)}") from error
         self._input_indices = [int(detail["index"]) for detail in inputs.values()]
         self._output_indices = [int(detail["index"]) for detail in outputs.values()]
         self._shapes: list[tuple[int, ...]] = [tuple(map(int, detail["shape"])) for detail in inputs.values()]
-        self.info = BackendInfo(package, version(package), self._delegate())
 
     def _details(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Tensor details by signature name, or by tensor name in a file without signatures."""

@@ -1,0 +1,126 @@
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import helper
+
+from liteport.errors import BackendError, InvalidInputError
+from liteport.runtime import load
+from liteport.runtime.backends import choose_engine
+
+WriteOnnx = Callable[..., Path]
+
+
+def test_tensors_are_described_as_the_file_has_them(tiny_bundle: Path) -> None:
+    backend = choose_engine(".onnx").load((tiny_bundle / "onnx-int8.onnx").read_bytes(), 1)
+    (given,), (result,) = backend.inputs, backend.outputs
+    assert (given.name, given.dtype, given.shape, given.scale) == ("input", "float32", (None, 28, 28, 1), None)
+    assert (result.name, result.dtype, result.shape) == ("output", "float32", (None, 10))
+    assert re.fullmatch(r"onnxruntime \d+\.\d+\.\d+ \(CPUExecutionProvider\)", str(backend.info))
+    backend.close()
+
+
+def test_a_fixed_batch_is_filled_up(write_onnx: WriteOnnx) -> None:
+    path = write_onnx([helper.make_node("Neg", ["x"], ["y"])], [("x", "f4", [4, 3])], [("y", "f4", [4, 3])])
+    values = np.arange(30, dtype=np.float32).reshape(10, 3)
+    with load(path) as model:
+        for count in (0, 1, 3, 4, 5, 8, 10):
+            np.testing.assert_array_equal(model.predict(values[:count]), -values[:count])
+
+
+def test_a_file_without_a_batch_is_not_cut_into_parts(write_onnx: WriteOnnx) -> None:
+    node = helper.make_node("ReduceSum", ["x"], ["y"], keepdims=0)
+    path = write_onnx([node], [("x", "f4", ["n", 3])], [("y", "f4", [])])
+    with load(path) as model:
+        assert model.predict(np.ones((128, 3), np.float32)) == 384
+        with pytest.raises(InvalidInputError, match="so they cannot be run in parts; pass at most 128"):
+            model.predict(np.ones((129, 3), np.float32))
+
+
+def test_several_inputs_and_outputs_go_by_name(write_onnx: WriteOnnx) -> None:
+    nodes = [helper.make_node("Add", ["a", "b"], ["sum"]), helper.make_node("Sub", ["a", "b"], ["difference"])]
+    pair = [("a", "f4", ["n", 2]), ("b", "f4", ["n", 2])]
+    path = write_onnx(nodes, pair, [("sum", "f4", ["n", 2]), ("difference", "f4", ["n", 2])])
+    a, b = np.arange(600, dtype=np.float32).reshape(300, 2), np.ones((300, 2))
+    with load(path) as model:
+        results = model.run({"b": b, "a": a})
+        assert list(results) == ["sum", "difference"]
+        np.testing.assert_array_equal(results["sum"], a + 1)
+        np.testing.assert_array_equal(results["difference"], a - 1)
+        with pytest.raises(InvalidInputError, match=r"different batch sizes: \[300, 1\]"):
+            model.run({"a": a, "b": b[0]})
+        with pytest.raises(InvalidInputError, match=r"inputs lack \['b'\]; expected \['a', 'b'\]"):
+            model.run({"a": a})
+        with pytest.raises(InvalidInputError, match="unknown input 'c'"):
+            model.run({"a": a, "b": b, "c": b})
+        with pytest.raises(InvalidInputError, match="this has 2 and 2; use run"):
+            model.predict(a)
+
+
+def test_an_input_may_be_double(write_onnx: WriteOnnx) -> None:
+    path = write_onnx([helper.make_node("Neg", ["x"], ["y"])], [("x", "f8", ["n", 1])], [("y", "f8", ["n", 1])])
+    with load(path) as model:
+        assert model.run({"x": [0.1]})["y"][0, 0] == -0.1  # float32 would give -0.10000000149
+
+
+def test_an_input_may_be_half(write_onnx: WriteOnnx) -> None:
+    path = write_onnx([helper.make_node("Neg", ["x"], ["y"])], [("x", "f2", ["n", 1])], [("y", "f2", ["n", 1])])
+    with load(path) as model:
+        assert model.run({"x": [1.5]})["y"].dtype == np.float32
+        with pytest.raises(InvalidInputError, match="beyond float16"):
+            model.run({"x": [1e6]})
+
+
+def test_integers_are_passed_as_they_are_or_refused(write_onnx: WriteOnnx) -> None:
+    path = write_onnx([helper.make_node("Neg", ["x"], ["y"])], [("x", "i4", ["n", 2])], [("y", "i4", ["n", 2])])
+    with load(path) as model:
+        np.testing.assert_array_equal(model.run({"x": [1, -2]})["y"], [[-1, 2]])
+        np.testing.assert_array_equal(model.run({"x": np.array([[1, 2]], np.uint8)})["y"], [[-1, -2]])
+        for wrong in ([2**31, 0], [1.0, 2.0], ["a", "b"], [None, 1]):
+            with pytest.raises(InvalidInputError, match=r"expected whole numbers that int32 holds"):
+                model.run({"x": wrong})
+        with pytest.raises(InvalidInputError, match=r"have shape \(3,\); expected \(2,\) or \(N, 2\)"):
+            model.run({"x": [1, 2, 3]})
+
+
+def test_text_is_refused(write_onnx: WriteOnnx) -> None:
+    path = write_onnx([helper.make_node("Identity", ["x"], ["y"])], [("x", "str", [1])], [("y", "str", [1])])
+    with pytest.raises(BackendError, match=r"tensor\(string\); only numeric tensors can be used"):
+        load(path)
+
+
+def test_a_file_without_inputs_is_refused(write_onnx: WriteOnnx) -> None:
+    node = helper.make_node("Constant", [], ["y"], value_floats=[1.0])
+    with pytest.raises(BackendError, match="0 inputs and 1 outputs"):
+        load(write_onnx([node], [], [("y", "f4", [1])]))
+
+
+def test_what_fails_while_running_is_told(write_onnx: WriteOnnx) -> None:
+    node = helper.make_node("MatMul", ["x", "x"], ["y"])  # fits only square matrices
+    path = write_onnx([node], [("x", "f4", ["n", 3])], [("y", "f4", ["n", 3])])
+    with load(path) as model:
+        with pytest.raises(BackendError, match=r"^onnxruntime .* failed: .") as caught:
+            model.predict(np.ones((2, 3), np.float32))
+        assert "\n" not in str(caught.value)
+        np.testing.assert_array_equal(model.predict(np.ones((3, 3), np.float32)), np.full((3, 3), 3))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda content: b"",
+        lambda content: content[:8],
+        lambda content: content[: len(content) // 2],
+        lambda content: b"hello" * 100,
+        lambda content: bytes(len(content)),
+    ],
+    ids=["empty", "8 bytes", "half", "text", "zeros"],
+)
+def test_a_broken_file_is_refused(spoil: Callable[[bytes], bytes], tiny_bundle: Path, tmp_path: Path) -> None:
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(spoil((tiny_bundle / "onnx-int8.onnx").read_bytes()))
+    with pytest.raises(BackendError, match=r"^onnxruntime [\d.]+ refuses this model: .") as caught:
+        load(path)
+    assert "\n" not in str(caught.value)
