@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from liteport.errors import InvalidInputError
 from liteport.runtime.manifest import CalibrationInfo, Preprocessing, TensorSpec
 from liteport.runtime.preprocessing import to_batch
-from liteport.runtime.quantization import apply_table, pixel_table
+from liteport.runtime.quantization import pixel_encoder, pixel_table
 from liteport.train import Dataset, load_dataset
 
 Shape = tuple[int | None, ...]
@@ -53,7 +53,7 @@ def prepared(images: NDArray[Any], preprocessing: Preprocessing) -> NDArray[np.f
         return images
     channels = images.shape[-1]
     table = pixel_table(preprocessing, TensorSpec("input", "float32", (None, *images.shape[1:])), channels)
-    return apply_table(images, table).astype(np.float32, copy=False)
+    return pixel_encoder(table)(images).astype(np.float32, copy=False)
 
 
 def gather(

@@ -13,9 +13,10 @@ from liteport.errors import BackendError, IntegrityError, InvalidInputError, unk
 
 from .backends import Backend, BackendInfo
 from .images import open_image
+from .inputs import Input
 from .manifest import Manifest, TensorSpec
-from .preprocessing import as_array, to_batch, with_batch_dimension
-from .quantization import apply_table, dequantize, pixel_table, quantize
+from .preprocessing import as_array
+from .quantization import decoder
 
 _BATCH = 128  # images handed to the engine at once: more gains nothing and costs memory for activations
 
@@ -64,7 +65,9 @@ class Model:
         if manifest:
             _check_fit(manifest.input.shape, first)
             _check_fit(manifest.output.shape, self.outputs[0])
-        self._table = pixel_table(manifest.input.preprocessing, first, int(first.shape[-1] or 1)) if manifest else None
+        pixels = manifest.input.preprocessing if manifest else None
+        self._inputs = [Input(spec, None if index else pixels) for index, spec in enumerate(self.inputs)]
+        self._decoders = [decoder(spec) for spec in self.outputs]
         self._logits = manifest is not None and manifest.output.activation == "linear"
 
     def predict(self, images: ArrayLike) -> NDArray[np.float32]:
@@ -87,7 +90,7 @@ class Model:
                 f"predict needs a model with one input and one output, this has {len(self.inputs)} and "
                 f"{len(self.outputs)}; use run"
             )
-        outputs = self._run([self._prepared(images, 0)])[0]
+        outputs = self._run([self._inputs[0].prepare(images)])[0]
         return _softmax(outputs) if self._logits else outputs
 
     def classify(self, image: Any, top_k: int = 3) -> list[Prediction]:
@@ -147,26 +150,10 @@ class Model:
                 raise unknown_name("input", name, names)
         if missing := [name for name in names if name not in inputs]:
             raise InvalidInputError(f"inputs lack {missing}; expected {names}")
-        arrays = [self._prepared(inputs[name], i) for i, name in enumerate(names)]
+        arrays = [entry.prepare(inputs[entry.spec.name]) for entry in self._inputs]
         if len({len(array) for array in arrays}) != 1:
             raise InvalidInputError(f"inputs have different batch sizes: {[len(array) for array in arrays]}")
         return {spec.name: values for spec, values in zip(self.outputs, self._run(arrays), strict=True)}
-
-    def _prepared(self, values: ArrayLike, index: int) -> NDArray[Any]:
-        """Gives an input the file's own shape and dtype."""
-        spec = self.inputs[index]
-        name = f"values for {spec.name!r}"
-        if spec.scale is None and not spec.dtype.startswith("float"):
-            return _as_is(as_array(values, name), spec, name)
-        batch = to_batch(values, spec.shape, name, spec.dtype if spec.scale is None else "float32")
-        if batch.dtype != np.uint8:
-            return batch if spec.scale is None else quantize(batch, spec)
-        if self._table is None or index:
-            raise InvalidInputError(
-                f"{spec.name!r} got raw pixels (uint8), but this file carries no preprocessing; load the bundle, or "
-                "pass floating values that are prepared as in training"
-            )
-        return np.ascontiguousarray(apply_table(batch, self._table))
 
     def _run(self, arrays: list[NDArray[Any]]) -> list[NDArray[Any]]:
         """Runs the engine, in chunks where it takes fewer items at once than there are, and dequantizes."""
@@ -185,7 +172,7 @@ class Model:
                     self._run_chunk(self._backend, [array[i : i + step] for array in arrays], fixed) for i in starts
                 ]
                 results = [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
-        return [_real(values, spec) for values, spec in zip(results, self.outputs, strict=True)]
+        return [decode(values) for decode, values in zip(self._decoders, results, strict=True)]
 
     def _run_chunk(self, backend: Backend, arrays: list[NDArray[Any]], fixed: int | None) -> list[NDArray[Any]]:
         """Runs some of the items, filled up with zeros where the engine takes a fixed number."""
@@ -220,14 +207,6 @@ class Model:
         return f"<liteport Model {self.variant or 'file'} on {self.backend}>"
 
 
-def _as_is(given: NDArray[Any], spec: TensorSpec, name: str) -> NDArray[Any]:
-    """Token ids, masks and the like: integers that are no pixels and have no quantization."""
-    cast = given.astype(spec.dtype) if given.dtype.kind in "iub" else given
-    if cast.dtype != spec.dtype or (cast != given).any():
-        raise InvalidInputError(f"{name} are {given.dtype}; expected whole numbers that {spec.dtype} holds")
-    return np.ascontiguousarray(with_batch_dimension(cast, spec.shape, name))
-
-
 def _check_fit(stated: tuple[int | None, ...], found: TensorSpec) -> None:
     """Holds the manifest's shape of an image or of the classes against the tensor that is there."""
     if len(stated) != len(found.shape) or any(
@@ -236,12 +215,6 @@ def _check_fit(stated: tuple[int | None, ...], found: TensorSpec) -> None:
         raise IntegrityError(
             f"the manifest says {list(stated)} for {found.name!r}, the model file has {list(found.shape)}; export again"
         )
-
-
-def _real(values: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:
-    if spec.scale is not None:
-        return dequantize(values, spec)
-    return values.astype(np.float32) if values.dtype == np.float16 else values
 
 
 def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

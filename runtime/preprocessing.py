@@ -7,6 +7,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from liteport.errors import InvalidInputError
 
+UINT8 = np.dtype(np.uint8)  # made once: to compare a dtype with the class makes one each time
+
 
 def to_batch(
     images: ArrayLike, shape: tuple[int | None, ...], name: str = "images", dtype: str = "float32"
@@ -27,12 +29,12 @@ def to_batch(
         InvalidInputError: If dtype or shape fit neither, or a value is not finite in `dtype`.
     """
     array = as_array(images, name)
-    if array.dtype != np.uint8 and not np.issubdtype(array.dtype, np.floating):
+    if array.dtype != UINT8 and not np.issubdtype(array.dtype, np.floating):
         raise InvalidInputError(
             f"{name} have dtype {array.dtype}; expected uint8 (raw pixels) or floating (prepared model input)"
         )
     batch = with_batch_dimension(array, shape, name)
-    return batch if batch.dtype == np.uint8 else _finite(batch, name, dtype)
+    return batch if batch.dtype == UINT8 else _finite(batch, name, dtype)
 
 
 def as_array(values: ArrayLike, name: str) -> NDArray[Any]:

@@ -1,5 +1,9 @@
 """Affine quantization, `real = scale * (q - zero_point)`, as in Jacob et al. 2018 (arXiv 1712.05877, equation 1)."""
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,6 +32,23 @@ def dequantize(values: NDArray[np.integer], spec: TensorSpec) -> NDArray[np.floa
     return (values.astype(np.float32) - np.float32(spec.zero_point)) * np.float32(spec.scale)
 
 
+def decoder(spec: TensorSpec) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """Returns the fastest way from an output tensor to real values: see `dequantize`.
+
+    Of 8 bits there are 256 values, so they are looked up. Half precision becomes float32; other types stay.
+    """
+    if spec.scale is None:
+        return partial(np.asarray, dtype=np.float32) if spec.dtype == "float16" else _same
+    if np.dtype(spec.dtype).itemsize > 1:
+        return partial(dequantize, spec=spec)
+    table = dequantize(np.arange(256, dtype=np.uint8).view(spec.dtype), spec)
+    return lambda values: table[values]  # int8 below zero counts from the table's end, where its bits put it
+
+
+def _same(values: NDArray[Any]) -> NDArray[Any]:
+    return values
+
+
 def pixel_table(preprocessing: Preprocessing, spec: TensorSpec, channels: int) -> NDArray[np.generic]:
     """Folds preprocessing and input quantization into one look-up table.
 
@@ -47,8 +68,14 @@ def pixel_table(preprocessing: Preprocessing, spec: TensorSpec, channels: int) -
     return table[0] if (table == table[0]).all() else table
 
 
-def apply_table(images: NDArray[np.uint8], table: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Looks every pixel of NHWC images up; see `pixel_table`."""
-    if table.ndim == 1:
-        return table[images]
-    return np.stack([table[channel][images[..., channel]] for channel in range(len(table))], axis=-1)
+def pixel_encoder(table: NDArray[np.generic]) -> Callable[[NDArray[np.uint8]], NDArray[np.generic]]:
+    """Returns the fastest way to look every pixel of NHWC images up in a table from `pixel_table`.
+
+    Where int8 stands for the pixel less 128 (scale 1/255 and zero point -128) that is the flip of one bit.
+    The result is contiguous, as engines want it, whatever the images are.
+    """
+    if table.ndim > 1:
+        return lambda images: np.stack([row[images[..., channel]] for channel, row in enumerate(table)], axis=-1)
+    if table.dtype == np.int8 and (table.view(np.uint8) == np.arange(256) ^ 128).all():
+        return lambda images: np.bitwise_xor(images, 128, order="C").view(np.int8)
+    return lambda images: np.ascontiguousarray(table[images])
