@@ -14,6 +14,7 @@ from liteport.terminal import ProgressCallback, no_progress
 from .config import TrainConfig
 from .datasets import Dataset, load_dataset
 from .evaluate import Metrics, probabilities
+from .interruption import heeding_ctrl_c
 from .pipeline import EpochPipeline
 from .plots import save_data_plots, save_result_plots
 from .precision import ChosenPrecision, choose_precision
@@ -93,21 +94,22 @@ def fit(
         check_new_folder(Path(out), force=force, marker=RECORD)
     _check_fit(model, dataset, config)
     pipeline = EpochPipeline(dataset.train, len(dataset.class_names), config)
-    precision = choose_precision(model, pipeline, config, len(dataset.train.labels), progress)
-    training = Training(model, dataset, config, precision, pipeline)
-    if out is None:
-        while training.epochs_left:
-            training.run_epoch(progress)
-        training.measure()
-        run = _run(training, None)
-    else:
-        out = Path(out).absolute()
-        description = describe(training.model, dataset, config, precision, design)
-        with new_folder(out, force=force, marker=RECORD) as folder:
-            save_data_plots(dataset, folder / PLOTS)
-            training.run_epoch(progress)
-            training.save(folder, description)
-        run = _go_on(training, out, description, progress)
+    with heeding_ctrl_c(progress) as report:
+        precision = choose_precision(model, pipeline, config, len(dataset.train.labels), report)
+        training = Training(model, dataset, config, precision, pipeline)
+        if out is None:
+            while training.epochs_left:
+                training.run_epoch(report)
+            training.measure()
+            run = _run(training, None)
+        else:
+            out = Path(out).absolute()
+            description = describe(training.model, dataset, config, precision, design)
+            with new_folder(out, force=force, marker=RECORD) as folder:
+                save_data_plots(dataset, folder / PLOTS)
+                training.run_epoch(report)
+                training.save(folder, description)
+            run = _go_on(training, out, description, report)
     model.set_weights(run.model.get_weights())
     return run
 
@@ -142,7 +144,9 @@ def resume(path: str | Path, *, dataset: Dataset | None = None, progress: Progre
     pipeline = EpochPipeline(dataset.train, len(dataset.class_names), config)
     training = Training(model, dataset, config, precision, pipeline, done)
     training.trained.load_weights(folder / CHECKPOINT)
-    return _go_on(training, folder, describe(model, dataset, config, precision, record["design"]), progress)
+    description = describe(model, dataset, config, precision, record["design"])
+    with heeding_ctrl_c(progress) as report:
+        return _go_on(training, folder, description, report)
 
 
 def _go_on(training: Training, folder: Path, description: dict[str, Any], progress: ProgressCallback) -> Run:
