@@ -46,13 +46,24 @@ def check_new_folder(path: Path, *, force: bool, marker: str) -> None:
     Raises:
         AlreadyExistsError: If something is there and `force` is off.
         InvalidInputError: If what is there is not a folder of this kind; replacing it would lose the user's files.
+        OSError: If the place cannot be written to.
     """
+    _temporary_folder(path.resolve()).rmdir()
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
     if not force:
         raise AlreadyExistsError(f"{path} exists already; pass --force (force=True) to replace it, or another name")
     if not (path / marker).is_file():
         raise InvalidInputError(f"{path} holds no {marker}, so it is not replaced; name another folder")
+
+
+def _temporary_folder(path: Path) -> Path:
+    """Makes a folder on the file system on which `path` is to be, in the nearest folder there is on the way to it."""
+    nearest = next(parent for parent in path.parents if parent.exists())
+    try:
+        return Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=nearest))
+    except OSError as error:
+        raise OSError(error.errno, f"{error.strerror}, so nothing can be written there", str(path)) from error
 
 
 @contextmanager
@@ -67,14 +78,15 @@ def new_folder(path: Path, *, force: bool, marker: str) -> Iterator[Path]:
     Raises:
         AlreadyExistsError: If something is there and `force` is off.
         InvalidInputError: If what is there is not a folder of this kind.
+        OSError: If the place cannot be written to.
     """
     check_new_folder(path, force=force, marker=marker)
     path = path.resolve()  # a link stays, and what it points to is made or replaced
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    beside = _temporary_folder(path)
     try:
         yield beside
         beside.chmod(0o755)  # mkdtemp makes it private to its owner
+        path.parent.mkdir(parents=True, exist_ok=True)
         move_into_place(beside, path)
     finally:
         shutil.rmtree(beside, ignore_errors=True)

@@ -15,6 +15,9 @@ from .refusal import told_as_refusal
 
 TRAINING_FILE = "training.json"
 
+# How the two kinds of file begin: a zip archive and HDF5.
+_SIGNATURES = {".keras": b"PK\x03\x04", ".h5": b"\x89HDF\r\n\x1a\n"}
+
 # The activation that ends a model, by the TensorFlow operation that computes it; a weighted sum gives logits.
 _ACTIVATIONS = {
     "Softmax": "softmax",
@@ -91,8 +94,12 @@ def load_source(model: Any) -> Source:
 
 
 def _load_keras(path: Path, keras: Any) -> Any:
-    if path.suffix not in (".keras", ".h5"):
+    if path.suffix not in _SIGNATURES:
         raise InvalidInputError(f"{path} is no Keras model: expected a .keras or .h5 file, or the folder of a run")
+    signature = _SIGNATURES[path.suffix]
+    with path.open("rb") as file:
+        if file.read(len(signature)) != signature:  # of which Keras says that the file was not found
+            raise InvalidInputError(f"{path} is no Keras model: its content is not that of a {path.suffix} file")
     try:
         model = keras.models.load_model(path, compile=False)
     # Keras has no error of its own: it lets out whatever the zip, HDF5 and JSON readers and its classes raise.

@@ -62,7 +62,7 @@ def test_a_file_stays_when_writing_fails(failure: type[BaseException], tmp_path:
 def test_a_folder_appears_when_it_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "er" / "bundle"
     with new_folder(path, force=False, marker=MARKER) as folder:
-        assert folder.parent == path.parent  # a rename cannot cross file systems
+        assert folder.parent == tmp_path  # the nearest there is, as a rename cannot cross file systems
         (folder / MARKER).write_text("new")
         assert not path.exists()
     assert everything(tmp_path) == ["deep", "deep/er", "deep/er/bundle", f"deep/er/bundle/{MARKER}"]
@@ -138,3 +138,24 @@ def test_a_link_stays_and_its_target_is_written(dangling: bool, older: Path) -> 
     assert link.is_symlink()
     assert (target / MARKER).read_text() == "new"
     assert not (target / "old").exists()
+
+
+def test_folders_on_the_way_are_made_last(tmp_path: Path) -> None:
+    def fail() -> None:
+        with new_folder(tmp_path / "a" / "b" / "c", force=False, marker="m"):
+            raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011 - raised above, with no text
+        fail()
+    assert not list(tmp_path.iterdir())
+    with new_folder(tmp_path / "a" / "b" / "c", force=False, marker="m") as folder:
+        (folder / "m").write_text("x")
+    assert (tmp_path / "a" / "b" / "c" / "m").read_text() == "x"
+
+
+def test_a_place_that_cannot_be_written_to_is_told_before_any_work(tmp_path: Path) -> None:
+    for path in (Path("/proc/liteport"), tmp_path / "file" / "below"):
+        (tmp_path / "file").write_text("x")
+        with pytest.raises(OSError, match="so nothing can be written there") as raised:
+            check_new_folder(path, force=False, marker="m")
+        assert raised.value.filename == str(path)

@@ -51,7 +51,7 @@ def test_bad_input_is_one_line_with_exit_code_1_and_leaves_nothing(tiny_run: Pat
     before = sorted(tmp_path.iterdir())
     done = liteport("export", "text.keras", cwd=tmp_path)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: text.keras cannot be read as a Keras model")
+    assert done.stderr.startswith("error: text.keras is no Keras model")
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""
     assert sorted(tmp_path.iterdir()) == before
