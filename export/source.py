@@ -90,7 +90,8 @@ def load_source(model: Any) -> Source:
             raise InvalidInputError(f"{path.parent} is no run: it holds no model.keras")
     training = _read_training(path)
     loaded = _load_keras(path, keras)
-    return Source(loaded, str(training["design"]) if training else path.stem, path, training)
+    name = (training["design"] or loaded.name) if training else path.stem
+    return Source(loaded, str(name), path, training)
 
 
 def _load_keras(path: Path, keras: Any) -> Any:
