@@ -14,6 +14,7 @@ from liteport.errors import ConversionError, require
 from liteport.runtime.backends.onnxruntime import session_errors
 from liteport.terminal import muted, quiet_import
 
+from .onnx_graph import tidy
 from .refusal import told_as_refusal
 from .source import Traced
 
@@ -50,6 +51,7 @@ def convert(traced: Traced, samples: NDArray[np.float32] | None, options: OnnxOp
     model = _from_tensorflow(traced, options.opset)
     with told_as_refusal("ONNX's checker", onnx.checker.ValidationError):
         onnx.checker.check_model(model, full_check=True)  # an operation that tf2onnx left behind is found here
+    model = tidy(model)
     if options.scheme == "float16":
         float16 = require("onnxruntime.transformers.float16", "export")
         model = float16.convert_float_to_float16(model, keep_io_types=True)

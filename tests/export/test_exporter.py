@@ -107,14 +107,10 @@ def test_preprocessing_per_channel_reaches_every_engine(tmp_path: Path) -> None:
             assert loaded.classify(images[0], top_k=1)[0].label in "abcd"
 
 
-def test_same_seed_same_model(tiny_run: Path, tiny_data: Path, tmp_path: Path) -> None:
-    first, second = (export(tiny_run, tmp_path / name, ["tflite-int8", "onnx-int8"], seed=4) for name in "ab")
+def test_same_seed_same_files(tiny_run: Path, tmp_path: Path) -> None:
+    first, second = (export(tiny_run, tmp_path / name, ["tflite-int8", "onnx-float16", "onnx-int8"]) for name in "ab")
+    assert [entry.sha256 for entry in first.manifest.variants] == [entry.sha256 for entry in second.manifest.variants]
     assert first.manifest.calibration == second.manifest.calibration
-    # tf2onnx counts its node names on from one conversion to the next, so ONNX files differ in names alone.
-    assert first.manifest.variants[0].sha256 == second.manifest.variants[0].sha256
-    images = load_dataset(tiny_data).test.images
-    with load(first, "onnx-int8") as one, load(second, "onnx-int8") as other:
-        np.testing.assert_array_equal(one.predict(images), other.predict(images))
 
 
 def test_integer_formats_need_calibration_data(tmp_path: Path, foreign_model: keras.Model) -> None:
