@@ -62,7 +62,7 @@ def gather(
     """Draws calibration and verification data from what the user gives.
 
     Args:
-        calibration: A `Dataset`, a source string for `load_dataset`, an array of images, or None.
+        calibration: A `Dataset`, an array of images, or None.
         verify: A `Dataset`, a source string, an array, a pair (images, labels), or None for what `calibration` holds
             out: a data set's validation split, or the images of an array that were not drawn.
         shape: The model's input shape, batch first.
@@ -100,8 +100,6 @@ def describe(samples: Samples, seed: int) -> CalibrationInfo:
 
 def _pools(given: Any, what: str, shape: Shape) -> tuple[Samples, Samples | None]:
     """Returns the images to draw from, and the held-out ones where the data has a split of its own for that."""
-    if isinstance(given, (str, Path)):
-        given = load_dataset(given)
     if isinstance(given, Dataset):
         return (
             _checked(given.train.images, given.train.labels, given.name, "train", shape),
@@ -111,6 +109,8 @@ def _pools(given: Any, what: str, shape: Shape) -> tuple[Samples, Samples | None
 
 
 def _held_out(given: Any, shape: Shape) -> Samples:
+    if isinstance(given, (str, Path)):
+        given = load_dataset(given)
     if isinstance(given, tuple) and len(given) == 2:
         images, labels = given
         return _checked(images, np.asarray(labels), "verification", "given", shape)

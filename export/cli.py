@@ -53,6 +53,8 @@ def export(
             progress=show,
         )
     _print_table(bundle.manifest)
+    if (data := bundle.manifest.calibration) is not None:
+        typer.echo(f"calibrated on {data.count} images of {data.source} ({data.split}), seed {data.seed}")
     typer.echo(f"wrote {out}{_size_note(bundle.manifest)}")
     typer.echo(f"next: liteport bench {out}")
 

@@ -19,6 +19,7 @@ from liteport.runtime import Bundle, Manifest, Model, Preprocessing, Variant
 from liteport.runtime.backends import choose_engine
 from liteport.runtime.manifest import MANIFEST_FILE, InputInfo, OutputInfo, SourceInfo
 from liteport.terminal import ProgressCallback, muted, no_progress
+from liteport.train import load_dataset
 
 from .calibration import Samples, describe, gather, prepared
 from .formats import FORMATS, Format, choose_formats
@@ -94,8 +95,7 @@ def export(
     rows = choose_formats(formats)
     source = load_source(model)
     training = source.training or {}
-    if calibration is None and training:
-        calibration = training["dataset"]["source"]
+    calibration = _calibration_data(calibration, source)
     if calibration is None and (needy := [row.id for row in rows if row.calibrated]):
         raise InvalidInputError(
             f"{', '.join(needy)} need calibration data: give a data set or images of the train split"
@@ -114,6 +114,27 @@ def export(
         with new_folder(path, force=force, marker=MANIFEST_FILE) as folder:
             manifest = _write(job, rows, folder, progress)
     return Bundle(path, manifest)
+
+
+def _calibration_data(given: Any, source: Source) -> Any:
+    """Loads the data set that is named, or else the one that the run was trained on.
+
+    With the seed of the training, so that the validation split is the one that was held out then.
+    """
+    if source.training is None:
+        return load_dataset(given) if isinstance(given, (str, Path)) else given
+    trained_on = source.training["dataset"]
+    if isinstance(given, (str, Path)):
+        return load_dataset(given, seed=trained_on["seed"])
+    if given is not None:
+        return given
+    dataset = load_dataset(trained_on["source"], seed=trained_on["seed"])
+    if dataset.digest != trained_on["digest"]:
+        raise InvalidInputError(
+            f"{trained_on['source']} is no longer the data that {source.file} was trained on; to calibrate on it all "
+            f"the same, name it: --calibration {trained_on['source']}"
+        )
+    return dataset
 
 
 def _samples(

@@ -119,6 +119,7 @@ def _read_training(model_file: Path) -> Mapping[str, Any] | None:
     try:
         training = json.loads(path.read_bytes())
         known = {key: training[key] for key in ("design", "dataset", "class_names", "preprocessing", "model_sha256")}
+        known |= {key: training["dataset"][key] for key in ("source", "seed", "digest")}
     except (ValueError, KeyError, TypeError) as error:
         raise IntegrityError(
             f"{path} is damaged ({error!r}); train again, or move it away to export without it"

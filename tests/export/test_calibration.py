@@ -30,15 +30,16 @@ def test_a_data_set_gives_train_images_evenly_over_the_classes(tiny_data: Path) 
     assert all(image.tobytes() in held_out for image in verification.images)
 
 
-def test_a_source_string_is_the_same_as_its_data_set(tiny_data: Path) -> None:
-    by_name, by_object = drawn(str(tiny_data))[0], drawn(load_dataset(tiny_data))[0]
+def test_verification_data_may_be_named_by_its_source(tiny_data: Path) -> None:
+    by_name, by_object = drawn(None, str(tiny_data))[1], drawn(None, load_dataset(tiny_data))[1]
     assert by_name is not None
     assert by_object is not None
+    assert by_name.split == "validation"
     np.testing.assert_array_equal(by_name.images, by_object.images)
 
 
 def test_the_seed_decides_which_images(tiny_data: Path) -> None:
-    first, again, other = (drawn(tiny_data, seed=seed)[0] for seed in (1, 1, 2))
+    first, again, other = (drawn(load_dataset(tiny_data), seed=seed)[0] for seed in (1, 1, 2))
     assert first is not None
     assert again is not None
     assert other is not None
@@ -101,6 +102,6 @@ def test_labels_must_be_as_many_as_images() -> None:
 
 def test_a_missing_file_and_a_count_of_zero_are_refused(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
-        drawn(tmp_path / "none.npz")
+        drawn(None, tmp_path / "none.npz")
     with pytest.raises(InvalidInputError, match="sample counts are 0 and 50"):
         drawn(None, count=0)

@@ -21,6 +21,7 @@ def test_a_run_is_exported_with_a_table_and_the_next_command(
     printed = capsys.readouterr().out
     assert "held against Keras on 100 images" in printed  # all of the tiny data set's validation split
     assert "tflite-int8" in printed
+    assert "calibrated on 500 images of tiny (train), seed 0" in printed
     assert f"wrote {out}: 2 variants" in printed
     assert printed.endswith(f"next: liteport bench {out}\n")
     assert read_bundle(out).manifest.calibration is not None

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import keras
@@ -16,7 +17,7 @@ from liteport.export import FORMATS, export, exporter
 from liteport.export.verify import Tolerance
 from liteport.files import sha256_of
 from liteport.runtime import load, read_bundle
-from liteport.train import load_dataset
+from liteport.train import TrainConfig, fit, load_dataset
 
 
 def pixels(model: keras.Model, count: int = 150) -> np.ndarray:
@@ -111,6 +112,30 @@ def test_same_seed_same_files(tiny_run: Path, tmp_path: Path) -> None:
     first, second = (export(tiny_run, tmp_path / name, ["tflite-int8", "onnx-float16", "onnx-int8"]) for name in "ab")
     assert [entry.sha256 for entry in first.manifest.variants] == [entry.sha256 for entry in second.manifest.variants]
     assert first.manifest.calibration == second.manifest.calibration
+
+
+def test_a_run_is_verified_on_what_was_held_out_of_its_own_training(tiny_data: Path, tmp_path: Path) -> None:
+    dataset = load_dataset(tiny_data, seed=7)
+    flat = keras.Sequential(
+        [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")], name="flat"
+    )
+    run = tmp_path / "run"
+    fit(flat, dataset, TrainConfig(epochs=1, seed=7, precision="float32"), out=run)
+    bundle = export(run, tmp_path / "b", "tflite-float32", verify_count=len(dataset.validation.labels))
+    verification = bundle.manifest.variants[0].verification
+    assert verification is not None
+    probabilities = flat.predict(dataset.validation.images / np.float32(255), verbose=0)
+    assert verification.reference_accuracy == (probabilities.argmax(1) == dataset.validation.labels).mean()
+
+
+def test_data_that_changed_since_the_training_is_told(tiny_run: Path, tiny_data: Path, tmp_path: Path) -> None:
+    record = json.loads((tiny_run / "training.json").read_text())
+    record["dataset"]["digest"] = "0" * 64
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    (run / "training.json").write_text(json.dumps(record))
+    with pytest.raises(InvalidInputError, match=r"is no longer the data that .*model\.keras was trained on"):
+        export(run, tmp_path / "b", "tflite-int8")
+    assert export(run, tmp_path / "b", "tflite-int8", calibration=tiny_data).manifest.calibration is not None
 
 
 def test_integer_formats_need_calibration_data(tmp_path: Path, foreign_model: keras.Model) -> None:
