@@ -149,6 +149,8 @@ def trace(model: Any, folder: Path) -> Traced:
         live = tf.function(lambda x: model(x, training=False), input_signature=signature).get_concrete_function()
     freeze = _freezer()
     frozen = freeze(live)
+    if len(frozen.outputs) != 1:
+        raise InvalidInputError(f"{model.name} has {len(frozen.outputs)} outputs; expected one")
     output = frozen.outputs[0]
 
     # Keras names tensors as it likes; every variant shall have the same two names.
@@ -173,16 +175,15 @@ def _freezer() -> Any:
 def _input_shape(model: Any) -> tuple[int | None, ...]:
     if not model.built:
         raise InvalidInputError(f"{model.name} has no input shape yet; call it once on a batch before the export")
-    inputs, outputs = getattr(model, "inputs", None), getattr(model, "outputs", None)
-    if not inputs or not outputs or len(inputs) != 1 or len(outputs) != 1:
-        counts = f"{len(inputs or [])} inputs and {len(outputs or [])} outputs"
-        raise InvalidInputError(f"{model.name} has {counts}; expected a model with one of each")
-    shape = tuple(inputs[0].shape)
-    if None in shape[1:]:
-        raise InvalidInputError(
-            f"{model.name} takes inputs of shape {shape}; expected a fixed height, width and channels"
-        )
-    return (None, *shape[1:])
+    if inputs := getattr(model, "inputs", None):
+        shapes = [tuple(tensor.shape) for tensor in inputs]
+    else:  # a subclassed model knows what it was built for
+        shapes = [tuple((model.get_build_config() or {}).get("input_shape") or ())]
+    if len(shapes) != 1 or not shapes[0]:
+        raise InvalidInputError(f"{model.name} does not take exactly one input; its inputs are {shapes}")
+    if None in shapes[0][1:]:
+        raise InvalidInputError(f"{model.name} takes inputs of shape {shapes[0]}; expected fixed sizes after the batch")
+    return (None, *shapes[0][1:])
 
 
 def _activation(output: Any) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import keras
+import numpy as np
 import pytest
 
 layers = keras.layers
@@ -44,7 +45,31 @@ def _transposed() -> keras.Model:
     return keras.Model(image, layers.Dense(2, activation="sigmoid")(layers.GlobalMaxPooling2D()(x)), name="transposed")
 
 
-MODELS: dict[str, Callable[[], keras.Model]] = {"mobile": _mobile, "rescaling": _rescaling, "transposed": _transposed}
+class _Subclassed(keras.Model):
+    """Written as a class; has neither `inputs` nor `outputs`."""
+
+    def __init__(self) -> None:
+        super().__init__(name="subclassed")
+        self.steps = [layers.Conv2D(8, 3, activation="relu"), layers.Flatten(), layers.Dense(3, activation="softmax")]
+
+    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        for step in self.steps:
+            x = step(x)
+        return x
+
+
+def _subclassed() -> keras.Model:
+    model = _Subclassed()
+    model(np.zeros((1, 12, 12, 3), np.float32))
+    return model
+
+
+MODELS: dict[str, Callable[[], keras.Model]] = {
+    "mobile": _mobile,
+    "rescaling": _rescaling,
+    "transposed": _transposed,
+    "subclassed": _subclassed,
+}
 
 
 @pytest.fixture(scope="session", params=MODELS)

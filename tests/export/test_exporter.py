@@ -22,7 +22,8 @@ from liteport.train import TrainConfig, fit, load_dataset
 
 def pixels(model: keras.Model, count: int = 150) -> np.ndarray:
     """Raw pixels in the model's shape. Noise, as its weights are: only good for comparing a model with itself."""
-    return np.random.default_rng(0).integers(0, 256, (count, *model.input_shape[1:]), np.uint8)
+    shape = model.inputs[0].shape if hasattr(model, "inputs") else model.get_build_config()["input_shape"]
+    return np.random.default_rng(0).integers(0, 256, (count, *shape[1:]), np.uint8)
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:

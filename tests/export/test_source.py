@@ -108,8 +108,11 @@ def test_tracing_finds_shapes_and_the_last_activation(
 def test_models_of_other_shapes_are_refused(tmp_path: Path) -> None:
     two = [keras.Input((4,)), keras.Input((4,))]
     both = keras.Model(two, keras.layers.Add()(two), name="both")
-    with pytest.raises(InvalidInputError, match="both has 2 inputs and 1 outputs"):
+    with pytest.raises(InvalidInputError, match="both does not take exactly one input"):
         trace(both, tmp_path)
+    one = keras.Input((4,))
+    with pytest.raises(InvalidInputError, match="split has 2 outputs; expected one"):
+        trace(keras.Model(one, [keras.layers.ReLU()(one), keras.layers.Softmax()(one)], name="split"), tmp_path)
     free = keras.Sequential([keras.Input((None, None, 3)), keras.layers.GlobalMaxPooling2D()], name="free")
     with pytest.raises(InvalidInputError, match="free takes inputs of shape"):
         trace(free, tmp_path)
