@@ -65,7 +65,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left")
+    table = Table()
     for number, heading in enumerate(columns):
         table.add_column(heading, justify="left" if number < left else "right")
     for row in rows:
@@ -74,6 +74,8 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     console = Console(width=None if sys.stdout.isatty() else 100_000, markup=False, highlight=False, emoji=False)
     if not sys.stdout.isatty():
         console.width = console.measure(table).maximum
+    if title:
+        print(title)  # above rather than in the table, whose width would break it
     console.print(table)
 
 
