@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from liteport.errors import BackendError, ConversionError, InvalidInputError
+from liteport.errors import BackendError, ConversionError, InvalidInputError, NotFoundError
 from liteport.files import check_new_folder, new_folder, sha256_of
 from liteport.runtime import Bundle, Manifest, Model, Preprocessing, Variant
 from liteport.runtime.backends import choose_engine
 from liteport.runtime.manifest import MANIFEST_FILE, InputInfo, OutputInfo, SourceInfo
 from liteport.terminal import ProgressCallback, muted, no_progress
-from liteport.train import load_dataset
+from liteport.train import Dataset, load_dataset
 
 from .calibration import Samples, describe, gather, prepared
 from .formats import FORMATS, Format, choose_formats
@@ -68,7 +68,7 @@ def export(
         formats: "all", one id or several; see `FORMATS`.
         calibration: Data for the integer formats: a `Dataset`, a source for `load_dataset`, or an array of images
             (uint8: raw pixels, floating: model input). Drawn evenly over the classes from a data set's train split.
-        labels: Class names.
+        labels: Class names; by default those of the data set in `calibration`, if it has as many classes as the model.
         preprocessing: What the runtime does to raw pixels (0 to 255): see `Preprocessing.of`. Without it the model
             takes pixels as they are.
         verify: Data to compare each variant with Keras on: a `Dataset` (its validation split), a source, an array, a
@@ -95,7 +95,8 @@ def export(
     rows = choose_formats(formats)
     source = load_source(model)
     training = source.training or {}
-    calibration = _calibration_data(calibration, source)
+    if calibration is not None or verify is None or any(row.calibrated for row in rows):
+        calibration = _calibration_data(calibration, source)
     if calibration is None and (needy := [row.id for row in rows if row.calibrated]):
         raise InvalidInputError(
             f"{', '.join(needy)} need calibration data: give a data set or images of the train split"
@@ -107,7 +108,7 @@ def export(
             source,
             traced,
             Preprocessing.of(training.get("preprocessing") if preprocessing is None else preprocessing),
-            _labels(labels or training.get("class_names"), traced),
+            _labels(labels or training.get("class_names"), calibration, traced),
             *samples,
             seed,
         )
@@ -128,7 +129,10 @@ def _calibration_data(given: Any, source: Source) -> Any:
         return load_dataset(given, seed=trained_on["seed"])
     if given is not None:
         return given
-    dataset = load_dataset(trained_on["source"], seed=trained_on["seed"])
+    try:
+        dataset = load_dataset(trained_on["source"], seed=trained_on["seed"])
+    except (NotFoundError, InvalidInputError) as error:
+        raise type(error)(f"the data that {source.file} was trained on: {error}; name other: --calibration") from error
     if dataset.digest != trained_on["digest"]:
         raise InvalidInputError(
             f"{trained_on['source']} is no longer the data that {source.file} was trained on; to calibrate on it all "
@@ -160,9 +164,10 @@ def _samples(
     return drawn, held_out
 
 
-def _labels(labels: Sequence[str] | None, traced: Traced) -> tuple[str, ...] | None:
+def _labels(labels: Sequence[str] | None, calibration: Any, traced: Traced) -> tuple[str, ...] | None:
     if labels is None:
-        return None
+        names = calibration.class_names if isinstance(calibration, Dataset) else ()
+        return names if len(names) == traced.output_shape[-1] else None
     if isinstance(labels, str) or len(labels) != traced.output_shape[-1]:
         raise InvalidInputError(f"labels are {labels!r}; expected {traced.output_shape[-1]} names, one a class")
     return tuple(map(str, labels))

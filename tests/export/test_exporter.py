@@ -139,6 +139,25 @@ def test_data_that_changed_since_the_training_is_told(tiny_run: Path, tiny_data:
     assert export(run, tmp_path / "b", "tflite-int8", calibration=tiny_data).manifest.calibration is not None
 
 
+def test_a_run_whose_data_is_gone_needs_other_data_or_none(tiny_run: Path, tiny_data: Path, tmp_path: Path) -> None:
+    record = json.loads((tiny_run / "training.json").read_text())
+    record["dataset"]["source"] = str(tmp_path / "gone.npz")
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    (run / "training.json").write_text(json.dumps(record))
+    with pytest.raises(
+        NotFoundError, match=r"the data that .* was trained on: .*gone\.npz.*; name other: --calibration"
+    ):
+        export(run, tmp_path / "b", "tflite-float32")
+    assert export(run, tmp_path / "b", "tflite-float32", verify=False).manifest.output.labels is not None
+
+
+def test_a_data_set_lends_its_class_names_to_a_model_of_as_many_classes(tiny_data: Path, tmp_path: Path) -> None:
+    for classes, labels in ((10, tuple("0123456789")), (4, None)):
+        model = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(classes)])
+        bundle = export(model, tmp_path / str(classes), "tflite-float32", calibration=load_dataset(tiny_data))
+        assert bundle.manifest.output.labels == labels
+
+
 def test_integer_formats_need_calibration_data(tmp_path: Path, foreign_model: keras.Model) -> None:
     with pytest.raises(InvalidInputError, match="tflite-int8, onnx-int8 need calibration data"):
         export(foreign_model, tmp_path / "b", ["tflite-int8", "onnx-int8", "tflite-float32"])
