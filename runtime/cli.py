@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from liteport.errors import LiteportError
+from liteport.errors import InterruptedTrainingError, LiteportError
 
 from .commands import doctor, inspect, predict
 
@@ -64,8 +64,13 @@ def run(arguments: Sequence[str]) -> int:
         LiteportError: And whatever else a command raises.
     """
     command = typer.main.get_command(build_app())
-    result = command.main(args=list(arguments), prog_name="liteport", standalone_mode=False)
-    return result if isinstance(result, int) else 0
+    try:
+        # Not command.main(), which would take Ctrl-C and a closed pipe upon itself.
+        with command.make_context("liteport", list(arguments)) as context:
+            command.invoke(context)
+    except typer.Exit as stop:
+        return stop.exit_code
+    return 0
 
 
 def main() -> None:
@@ -85,10 +90,11 @@ def _run_and_tell(arguments: list[str]) -> int:
     except _UsageError as error:
         where = error.ctx.command_path if error.ctx else "liteport"
         return _tell(f"{error.format_message()} (see {where} --help)", 2)
-    except (typer.Abort, KeyboardInterrupt):
-        return _tell("interrupted; nothing was written", 130)
+    except KeyboardInterrupt:
+        return _tell("interrupted; what was unfinished is not kept", 130)
     except LiteportError as error:
-        return _tell(str(error), 1, error)
+        stopped = isinstance(error, InterruptedTrainingError) and isinstance(error.__cause__, KeyboardInterrupt)
+        return _tell(str(error), 130 if stopped else 1, error)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -99,7 +105,7 @@ def _run_and_tell(arguments: list[str]) -> int:
 def _tell(message: str, code: int, error: BaseException | None = None) -> int:
     if error is not None and os.environ.get("LITEPORT_DEBUG"):
         raise error
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"{'' if code == 130 else 'error: '}{' '.join(message.split())}", file=sys.stderr)
     return code
 
 

@@ -1,13 +1,10 @@
 """The command `liteport train`."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from liteport.errors import InterruptedTrainingError
 from liteport.files import check_new_folder
 from liteport.terminal import progress, quiet_import
 
@@ -109,7 +106,7 @@ def _train(start: _Start, config: TrainConfig, out: Path, force: bool) -> "Run":
     if start.weights is not None:
         load_weights(model, start.weights)
     model.summary(print_fn=typer.echo)
-    with _stopping(), progress() as show:
+    with progress() as show:
         return fit(model, dataset, config, out=out, force=force, design=start.design, progress=show)
 
 
@@ -117,20 +114,8 @@ def _resume(folder: Path) -> "Run":
     quiet_import("tensorflow", "train")
     from .fitting import resume
 
-    with _stopping(), progress() as show:
+    with progress() as show:
         return resume(folder, progress=show)
-
-
-@contextmanager
-def _stopping() -> Iterator[None]:
-    """Ends with 130, as a program stopped by Ctrl-C does, when what was finished is kept."""
-    try:
-        yield
-    except InterruptedTrainingError as error:
-        if not isinstance(error.__cause__, KeyboardInterrupt):
-            raise
-        typer.echo(str(error), err=True)
-        raise typer.Exit(130) from error
 
 
 def _describe(dataset: Dataset) -> None:

@@ -19,12 +19,10 @@ APP.command("train")(train)
 
 # What the `liteport` program does, in a process of its own that can be stopped.
 PROGRAM = """
-import signal, sys, typer
-from liteport.train.cli import train
+import signal
+from liteport.runtime.cli import main
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell without job control has it ignored
-app = typer.Typer(pretty_exceptions_enable=False)
-app.command("train")(train)
-app()
+main()
 """
 
 
@@ -33,7 +31,7 @@ def invoke(*arguments: object) -> Result:
 
 
 def started(arguments: Sequence[object]) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-c", PROGRAM, *map(str, arguments)]
+    command = [sys.executable, "-c", PROGRAM, "train", *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ)
 
 
@@ -130,6 +128,7 @@ def test_ctrl_c_before_the_first_epoch_leaves_nothing(npz: Path, tmp_path: Path)
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
-    assert process.returncode != 0
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert errors.splitlines()[-1] == "interrupted; what was unfinished is not kept"
     assert list(tmp_path.iterdir()) == []
