@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from .manifest import Preprocessing, TensorSpec
 
+_SIGN_BIT = np.array(128, np.uint8)  # an array, as a plain number would be converted at each call
+
 
 def quantize(values: NDArray[np.floating], spec: TensorSpec) -> NDArray[np.integer]:
     """Rounds real values to the tensor's integer grid; values beyond its range saturate.
@@ -42,7 +44,7 @@ def decoder(spec: TensorSpec) -> Callable[[NDArray[Any]], NDArray[Any]]:
     if np.dtype(spec.dtype).itemsize > 1:
         return partial(dequantize, spec=spec)
     table = dequantize(np.arange(256, dtype=np.uint8).view(spec.dtype), spec)
-    return lambda values: table[values]  # int8 below zero counts from the table's end, where its bits put it
+    return table.take  # int8 below zero counts from the table's end, where its bits put it
 
 
 def _same(values: NDArray[Any]) -> NDArray[Any]:
@@ -77,5 +79,5 @@ def pixel_encoder(table: NDArray[np.generic]) -> Callable[[NDArray[np.uint8]], N
     if table.ndim > 1:
         return lambda images: np.stack([row[images[..., channel]] for channel, row in enumerate(table)], axis=-1)
     if table.dtype == np.int8 and (table.view(np.uint8) == np.arange(256) ^ 128).all():
-        return lambda images: np.bitwise_xor(images, 128, order="C").view(np.int8)
+        return lambda images: np.bitwise_xor(images, _SIGN_BIT, order="C").view(np.int8)
     return lambda images: np.ascontiguousarray(table[images])
