@@ -62,8 +62,8 @@ def gather(
     """Draws calibration and verification data from what the user gives.
 
     Args:
-        calibration: A `Dataset`, an array of images, or None.
-        verify: A `Dataset`, a source string, an array, a pair (images, labels), or None for what `calibration` holds
+        calibration: A `Dataset`, an array of images, a pair (images, labels), or None.
+        verify: The same, or a source string; None for what `calibration` holds
             out: a data set's validation split, or the images of an array that were not drawn.
         shape: The model's input shape, batch first.
         count: How many images to calibrate on; fewer if there are fewer.
@@ -105,15 +105,13 @@ def _pools(given: Any, what: str, shape: Shape) -> tuple[Samples, Samples | None
             _checked(given.train.images, given.train.labels, given.name, "train", shape),
             _checked(given.validation.images, given.validation.labels, given.name, "validation", shape),
         )
-    return _checked(given, None, what, "given", shape), None
+    images, labels = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
+    return _checked(images, None if labels is None else np.asarray(labels), what, "given", shape), None
 
 
 def _held_out(given: Any, shape: Shape) -> Samples:
     if isinstance(given, (str, Path)):
         given = load_dataset(given)
-    if isinstance(given, tuple) and len(given) == 2:
-        images, labels = given
-        return _checked(images, np.asarray(labels), "verification", "given", shape)
     pool, validation = _pools(given, "verification", shape)
     return validation or pool
 

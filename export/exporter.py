@@ -66,13 +66,14 @@ def export(
             run's training.json says of labels, preprocessing and data set is used where it is not given here.
         path: The bundle's folder, which is made.
         formats: "all", one id or several; see `FORMATS`.
-        calibration: Data for the integer formats: a `Dataset`, a source for `load_dataset`, or an array of images
-            (uint8: raw pixels, floating: model input). Drawn evenly over the classes from a data set's train split.
+        calibration: Data for the integer formats: a `Dataset` (its train split), a source for `load_dataset`, an array
+            of images (uint8: raw pixels, floating: model input), or a pair (images, labels). Drawn evenly over the
+            classes, where they are known.
         labels: Class names; by default those of the data set in `calibration`, if it has as many classes as the model.
         preprocessing: What the runtime does to raw pixels (0 to 255): see `Preprocessing.of`. Without it the model
             takes pixels as they are.
-        verify: Data to compare each variant with Keras on: a `Dataset` (its validation split), a source, an array, a
-            pair (images, labels), or False for none at all. By default what `calibration` holds out; where that is
+        verify: Data to compare each variant with Keras on: the same kinds (of a `Dataset` its validation split), or
+            False for none at all. By default what `calibration` holds out; where that is
             nothing, the calibration images themselves; and without any data, random input. The manifest says which.
         seed: Which images are drawn.
         force: Replace a bundle that is at `path`.

@@ -66,6 +66,17 @@ def test_what_is_not_drawn_from_an_array_is_held_out() -> None:
     assert not values[0] & values[1]
 
 
+def test_labels_that_come_with_an_array_balance_it_and_go_with_its_images() -> None:
+    labels = np.array([0] * 90 + [1] * 10)
+    images = labels[:, None, None].astype(np.uint8) * np.ones((1, 28, 28), np.uint8)
+    calibration, verification = drawn((images, labels), count=20)
+    assert calibration is not None
+    assert verification is not None
+    assert np.bincount(calibration.labels).tolist() == [10, 10]
+    for samples in (calibration, verification):
+        np.testing.assert_array_equal(samples.images[:, 0, 0, 0], samples.labels)
+
+
 def test_an_array_drawn_whole_holds_nothing_out() -> None:
     assert drawn(np.zeros((5, 28, 28), np.uint8))[1] is None
 
