@@ -1,12 +1,12 @@
 """The machine that a figure was measured on: without it, a latency says nothing."""
 
-import importlib.metadata
 import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
 
 from liteport.errors import require
+from liteport.runtime.backends import installed_version
 from liteport.runtime.cpu import cpu_features, read_cpuinfo, this_cpu
 
 PACKAGES = ("liteport", "numpy", "ai-edge-litert", "tflite-runtime", "onnxruntime")
@@ -65,7 +65,7 @@ def describe_environment() -> Environment:
         memory_bytes=psutil.virtual_memory().total,
         system=f"{platform.system()} {platform.release()}",
         python=f"{platform.python_version()} ({platform.python_implementation()})",
-        packages={name: _version(name) for name in PACKAGES},
+        packages={name: installed_version(name) for name in PACKAGES},
     )
 
 
@@ -81,11 +81,4 @@ def _text(path: str) -> str | None:
     try:
         return Path(path).read_text(errors="replace").strip(" \t\n\0") or None
     except OSError:
-        return None
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
         return None

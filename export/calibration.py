@@ -7,7 +7,6 @@ neither training nor calibration has seen, where there are any.
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from liteport.errors import InvalidInputError
 from liteport.runtime.manifest import CalibrationInfo, Preprocessing, TensorSpec
 from liteport.runtime.preprocessing import to_batch
 from liteport.runtime.quantization import pixel_encoder, pixel_table
-from liteport.train import Dataset, load_dataset
+from liteport.train import Dataset
 
 Shape = tuple[int | None, ...]
 
@@ -63,8 +62,8 @@ def gather(
 
     Args:
         calibration: A `Dataset`, an array of images, a pair (images, labels), or None.
-        verify: The same, or a source string; None for what `calibration` holds
-            out: a data set's validation split, or the images of an array that were not drawn.
+        verify: The same; None for what `calibration` holds out: a data set's validation split, or the images of an
+            array that were not drawn.
         shape: The model's input shape, batch first.
         count: How many images to calibrate on; fewer if there are fewer.
         verify_count: How many images to verify on.
@@ -85,7 +84,8 @@ def gather(
         drawn = pools[0].take(order[:count])
         rest = pools[1] or pools[0].take(order[count:])
     if verify is not None:
-        rest = _held_out(verify, shape)
+        pool, validation = _pools(verify, "verification", shape)
+        rest = validation or pool
     if rest is not None and not len(rest):
         rest = None
     return drawn, rest.take(_balanced_order(rest, seed)[:verify_count]) if rest is not None else None
@@ -107,13 +107,6 @@ def _pools(given: Any, what: str, shape: Shape) -> tuple[Samples, Samples | None
         )
     images, labels = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
     return _checked(images, None if labels is None else np.asarray(labels), what, "given", shape), None
-
-
-def _held_out(given: Any, shape: Shape) -> Samples:
-    if isinstance(given, (str, Path)):
-        given = load_dataset(given)
-    pool, validation = _pools(given, "verification", shape)
-    return validation or pool
 
 
 def _checked(images: Any, labels: NDArray[Any] | None, source: str, split: str, shape: Shape) -> Samples:

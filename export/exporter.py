@@ -73,8 +73,8 @@ def export(
         preprocessing: What the runtime does to raw pixels (0 to 255): see `Preprocessing.of`. Without it the model
             takes pixels as they are.
         verify: Data to compare each variant with Keras on: the same kinds (of a `Dataset` its validation split), or
-            False for none at all. By default what `calibration` holds out; where that is
-            nothing, the calibration images themselves; and without any data, random input. The manifest says which.
+            False for none at all. By default what `calibration` holds out; where that is nothing, the calibration
+            images themselves; and without any data, random input. The manifest says which.
         seed: Which images are drawn.
         force: Replace a bundle that is at `path`.
         calibration_count: How many images to calibrate on.
@@ -96,8 +96,9 @@ def export(
     rows = choose_formats(formats)
     source = load_source(model)
     training = source.training or {}
-    if calibration is not None or verify is None or any(row.calibrated for row in rows):
-        calibration = _calibration_data(calibration, source)
+    calibration, verify = _named(calibration, source), _named(verify, source)
+    if calibration is None and training and (verify is None or any(row.calibrated for row in rows)):
+        calibration = _trained_on(source, training["dataset"])
     if calibration is None and (needy := [row.id for row in rows if row.calibrated]):
         raise InvalidInputError(
             f"{', '.join(needy)} need calibration data: give a data set or images of the train split"
@@ -118,18 +119,20 @@ def export(
     return Bundle(path, manifest)
 
 
-def _calibration_data(given: Any, source: Source) -> Any:
-    """Loads the data set that is named, or else the one that the run was trained on.
-
-    With the seed of the training, so that the validation split is the one that was held out then.
-    """
-    if source.training is None:
-        return load_dataset(given) if isinstance(given, (str, Path)) else given
-    trained_on = source.training["dataset"]
-    if isinstance(given, (str, Path)):
-        return load_dataset(given, seed=trained_on["seed"])
-    if given is not None:
+def _named(given: Any, source: Source) -> Any:
+    """Loads a data set that is given by its name, split as it was for the training: what was held out stays so."""
+    if not isinstance(given, (str, Path)):
         return given
+    return load_dataset(given, seed=source.training["dataset"]["seed"] if source.training else 0)
+
+
+def _trained_on(source: Source, trained_on: Mapping[str, Any]) -> Dataset:
+    """Loads the data set that the run was trained on.
+
+    Raises:
+        NotFoundError: If it is gone.
+        InvalidInputError: If it is another by now.
+    """
     try:
         dataset = load_dataset(trained_on["source"], seed=trained_on["seed"])
     except (NotFoundError, InvalidInputError) as error:
@@ -188,7 +191,8 @@ def _write(job: _Job, rows: list[Format], folder: Path, progress: ProgressCallba
         except (ConversionError, BackendError) as error:
             raise ConversionError(f"{row.id}: {error}; leave this format out to export the others") from error
         (folder / variants[-1].file).write_bytes(content)
-    progress("export", len(rows), len(rows), f"{len(rows)} variants, each held against Keras")
+    checked = "" if reference is None else ", each held against Keras"
+    progress("export", len(rows), len(rows), f"{len(rows)} variants{checked}")
     manifest = _manifest(job, variants)
     (folder / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
     return manifest

@@ -79,7 +79,7 @@ def main() -> None:
     if "--debug" in arguments:
         arguments.remove("--debug")
         os.environ["LITEPORT_DEBUG"] = "1"
-    else:
+    if not os.environ.get("LITEPORT_DEBUG"):
         sys.excepthook = _tell_unforeseen
     sys.exit(_run_and_tell(arguments))
 

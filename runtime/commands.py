@@ -4,7 +4,7 @@ import dataclasses
 import json
 import platform
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +14,7 @@ from liteport.errors import LiteportError
 from liteport.files import sha256_of
 from liteport.terminal import muted, print_table
 
-from .backends import ENGINES, installed
+from .backends import ENGINES, installed, installed_version
 from .bundle import read_bundle
 from .cpu import cpu_features, read_cpuinfo, this_cpu
 from .loading import load
@@ -143,19 +143,12 @@ def doctor() -> None:
         if not served and engine.install not in missing:
             missing.append(engine.install)
     for extra, package in _EXTRAS.items():
-        found = _version(package)
+        found = installed_version(package)
         rows.append([f"the extra [{extra}]", package, found or "not installed"])
         if found is None:
             missing.append(f'pip install "liteport[{extra}]"')
     print_table("", ("for", "package", "version"), rows, left=3)
     print("to install what is missing:\n" + "\n".join(f"  {line}" for line in missing) if missing else "all is there")
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _shape(spec: TensorSpec) -> str:

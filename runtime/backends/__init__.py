@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Protocol
@@ -14,7 +15,7 @@ from .base import Backend, BackendInfo
 from .litert import LiteRTBackend
 from .onnxruntime import OnnxRuntimeBackend
 
-__all__ = ["ENGINES", "Backend", "BackendInfo", "Engine", "choose_engine", "installed"]
+__all__ = ["ENGINES", "Backend", "BackendInfo", "Engine", "choose_engine", "installed", "installed_version"]
 
 
 class _Loader(Protocol):
@@ -55,6 +56,14 @@ ENGINES = (
 def installed(engine: Engine) -> bool:
     """Tells whether an engine's package is there, without importing it."""
     return find_spec(engine.module.split(".")[0]) is not None
+
+
+def installed_version(package: str) -> str | None:
+    """Returns a distribution's version, or None where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def choose_engine(suffix: str, wanted: str | None = None) -> Engine:

@@ -122,11 +122,13 @@ def test_a_run_is_verified_on_what_was_held_out_of_its_own_training(tiny_data: P
     )
     run = tmp_path / "run"
     fit(flat, dataset, TrainConfig(epochs=1, seed=7, precision="float32"), out=run)
-    bundle = export(run, tmp_path / "b", "tflite-float32", verify_count=len(dataset.validation.labels))
-    verification = bundle.manifest.variants[0].verification
-    assert verification is not None
-    probabilities = flat.predict(dataset.validation.images / np.float32(255), verbose=0)
-    assert verification.reference_accuracy == (probabilities.argmax(1) == dataset.validation.labels).mean()
+    answers = flat.predict(dataset.validation.images / np.float32(255), verbose=0).argmax(1)
+    everything = {"verify_count": len(dataset.validation.labels)}
+    for number, named in enumerate(({}, {"calibration": str(tiny_data)}, {"verify": str(tiny_data)})):
+        bundle = export(run, tmp_path / str(number), "tflite-float32", **named, **everything)  # type: ignore[arg-type]
+        verification = bundle.manifest.variants[0].verification
+        assert verification is not None
+        assert verification.reference_accuracy == (answers == dataset.validation.labels).mean(), named
 
 
 def test_data_that_changed_since_the_training_is_told(tiny_run: Path, tiny_data: Path, tmp_path: Path) -> None:
@@ -246,3 +248,5 @@ def test_a_missing_model_or_data_set_is_told(tiny_run: Path, tmp_path: Path) -> 
         export(tmp_path / "none.keras", tmp_path / "b")
     with pytest.raises(NotFoundError, match=r"none\.npz"):
         export(tiny_run, tmp_path / "b", calibration=str(tmp_path / "none.npz"))
+    with pytest.raises(NotFoundError, match=r"none\.npz"):
+        export(tiny_run, tmp_path / "b", verify=tmp_path / "none.npz")
