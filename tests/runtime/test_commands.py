@@ -147,11 +147,11 @@ def test_doctor_finds_all_there(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_doctor_says_what_to_install(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    version = commands.installed_version
+    real = commands.installed_version
     monkeypatch.setattr(
         commands, "installed", lambda engine: engine.package == "ai-edge-litert" and backends.installed(engine)
     )
-    monkeypatch.setattr(commands, "installed_version", lambda package: None if package == "Pillow" else version(package))
+    monkeypatch.setattr(commands, "installed_version", lambda package: None if package == "Pillow" else real(package))
     assert run(["doctor"]) == 0
     advice = capsys.readouterr().out.split("to install what is missing:\n")[1].splitlines()
     assert [line.strip() for line in advice[:2]] == ['pip install "liteport[onnx]"', 'pip install "liteport[image]"']
