@@ -50,6 +50,10 @@ class InterruptedTrainingError(LiteportError, RuntimeError):
     """A training that stopped before its last epoch; what it finished is kept."""
 
 
+class LiteportWarning(UserWarning):
+    """Something that works but deserves a look."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InvalidInputError:
     """Makes the error for a mistyped name: the closest right one, and all of them.
 

@@ -2,6 +2,7 @@
 
 from .backends import BackendInfo
 from .bundle import Bundle, read_bundle
+from .card import Preprocessing, TensorSpec
 from .errors import (
     BackendError,
     IntegrityError,
@@ -11,7 +12,7 @@ from .errors import (
     NotFoundError,
 )
 from .loading import load
-from .manifest import Manifest, Preprocessing, TensorSpec, Variant
+from .manifest import Manifest, Variant
 from .model import Model, Prediction
 
 __all__ = [

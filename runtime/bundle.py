@@ -9,6 +9,7 @@ from pathlib import Path
 from liteport.errors import IntegrityError, InvalidInputError, NotFoundError
 
 from .manifest import MANIFEST_FILE, Manifest
+from .records import FileInfo
 
 _MAX_MANIFEST_BYTES = 4 << 20
 
@@ -34,9 +35,23 @@ class Bundle:
             IntegrityError: If the file is missing, is a link, or is not the one that was exported.
         """
         variant = self.manifest.variant(variant_id)
-        path = self.path / variant.file
-        content = _read_bounded(path, variant.size_bytes)
-        if len(content) != variant.size_bytes or hashlib.sha256(content).hexdigest() != variant.sha256:
+        return self._read(FileInfo(variant.file, variant.sha256, variant.size_bytes))
+
+    def check(self) -> None:
+        """Reads every file of every variant, so that damage is told here and not later on the device.
+
+        Raises:
+            IntegrityError: If a file is missing, is a link, or is not the one that was exported.
+        """
+        for variant in self.manifest.variants:
+            self.read(variant.id)
+            for entry in variant.more_files:
+                self._read(entry)
+
+    def _read(self, entry: FileInfo) -> bytes:
+        path = self.path / entry.file
+        content = _read_bounded(path, entry.size_bytes)
+        if len(content) != entry.size_bytes or hashlib.sha256(content).hexdigest() != entry.sha256:
             raise IntegrityError(f"{path} is not the file that was exported (its SHA-256 differs); export again")
         return content
 

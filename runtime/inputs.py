@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from liteport.errors import InvalidInputError
 
-from .manifest import Preprocessing, TensorSpec
+from .card import Preprocessing, TensorSpec
 from .preprocessing import UINT8, as_array, to_batch, with_batch_dimension
 from .quantization import pixel_encoder, pixel_table, quantize
 

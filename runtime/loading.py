@@ -7,8 +7,11 @@ from liteport.errors import InvalidInputError, LiteportError, NotFoundError
 
 from .backends import choose_engine
 from .bundle import Bundle, read_bundle
-from .manifest import MANIFEST_FILE
+from .card import ModelCard
+from .embedded import DIGEST_FIELD, read_embedded
+from .manifest import MANIFEST_FILE, check_schema_version
 from .model import Model
+from .schema import parse
 
 _MAX_THREADS = 256  # no CPU serves more; with 100,000 LiteRT crashes the process and ONNX Runtime hangs
 
@@ -18,7 +21,8 @@ def load(
 ) -> Model:
     """Loads a variant of a bundle, or a lone `.tflite` or `.onnx` file.
 
-    A file that lies in a bundle and is named in its manifest is loaded as that variant, digest checked.
+    A file that lies in a bundle and is named in its manifest is loaded as that variant, digest checked. A file alone
+    says itself what it is, if liteport exported it, and its digest is checked likewise.
 
     Args:
         path: A bundle's folder or a model file.
@@ -50,14 +54,26 @@ def load(
             return _load_variant(bundle, ids[path.name], threads, backend)
     if variant is not None:
         raise InvalidInputError(f"{path} is one model file; variant {variant!r} can only be chosen in a bundle")
-    return Model(choose_engine(path.suffix, backend).load(path.read_bytes(), threads), None, None)
+    content = path.read_bytes()
+    card = _card(content, path)
+    return Model(choose_engine(path.suffix, backend).load(content, threads), card)
+
+
+def _card(content: bytes, path: Path) -> ModelCard | None:
+    """What a file says of itself; None where liteport did not write it."""
+    document = read_embedded(content, path.suffix)
+    if document is None:
+        return None
+    check_schema_version(document, str(path))
+    fields = {key: value for key, value in document.items() if key not in ("schema_version", DIGEST_FIELD)}
+    return parse(ModelCard, fields, f"what {path} says of itself")
 
 
 def _load_variant(bundle: Bundle, variant_id: str | None, threads: int, backend: str | None) -> Model:
     chosen = _first_runnable(bundle, backend) if variant_id is None else variant_id
     entry = bundle.manifest.variant(chosen)
     engine = choose_engine(Path(entry.file).suffix, backend)
-    return Model(engine.load(bundle.read(chosen), threads), bundle.manifest, chosen)
+    return Model(engine.load(bundle.read(chosen), threads), bundle.manifest.card(chosen), bundle.manifest)
 
 
 def _first_runnable(bundle: Bundle, backend: str | None) -> str:

@@ -1,7 +1,7 @@
 """A loaded model, and asking it."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -12,9 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from liteport.errors import BackendError, IntegrityError, InvalidInputError, unknown_name
 
 from .backends import Backend, BackendInfo
+from .card import InputInfo, ModelCard, OutputInfo, Preprocessing, TensorSpec
 from .images import open_image
 from .inputs import Input
-from .manifest import Manifest, TensorSpec
+from .manifest import Manifest
 from .preprocessing import as_array
 from .quantization import decoder
 
@@ -44,15 +45,17 @@ class Model:
         inputs: Every input as the file has it: dtype, scale and zero point included.
         outputs: Every output, likewise.
         labels: The class names, or None.
-        variant: The variant's id, or None for a lone file.
+        variant: The variant's id, or None for a file that does not say.
         backend: The engine: name, version, provider.
+        card: What the file or its bundle says of inputs, outputs and classes, or None.
         manifest: The bundle's manifest, or None for a lone file.
     """
 
-    def __init__(self, backend: Backend, manifest: Manifest | None, variant: str | None) -> None:
+    def __init__(self, backend: Backend, card: ModelCard | None, manifest: Manifest | None = None) -> None:
+        self.card = card
         self.manifest = manifest
-        self.variant = variant
-        self.labels = manifest.output.labels if manifest else None
+        self.variant = card.variant if card else None
+        self.labels = card.outputs[0].labels if card else None
         self._backend: Backend | None = backend
         self._lock = threading.Lock()
         self.inputs: tuple[TensorSpec, ...] = backend.inputs
@@ -62,13 +65,14 @@ class Model:
             raise BackendError(f"the file has {len(self.inputs)} inputs and {len(self.outputs)} outputs, expected both")
         first = self.inputs[0]
         self.input = first if first.scale is None else TensorSpec(first.name, "float32", first.shape)
-        if manifest:
-            _check_fit(manifest.input.shape, first)
-            _check_fit(manifest.output.shape, self.outputs[0])
-        pixels = manifest.input.preprocessing if manifest else None
-        self._inputs = [Input(spec, None if index else pixels) for index, spec in enumerate(self.inputs)]
+        pixels: dict[str, Preprocessing] = {}
+        if card:
+            _check_fit(card.inputs, self.inputs)
+            _check_fit(card.outputs, self.outputs)
+            pixels = {info.name: info.preprocessing for info in card.inputs}
+        self._inputs = [Input(spec, pixels.get(spec.name)) for spec in self.inputs]
         self._decoders = [decoder(spec) for spec in self.outputs]
-        self._logits = manifest is not None and manifest.output.activation == "linear"
+        self._logits = card is not None and card.outputs[0].activation == "linear"
 
     def predict(self, images: ArrayLike) -> NDArray[np.float32]:
         """Classifies images.
@@ -207,14 +211,21 @@ class Model:
         return f"<liteport Model {self.variant or 'file'} on {self.backend}>"
 
 
-def _check_fit(stated: tuple[int | None, ...], found: TensorSpec) -> None:
-    """Holds the manifest's shape of an image or of the classes against the tensor that is there."""
-    if len(stated) != len(found.shape) or any(
-        None not in (want, got) and want != got for want, got in zip(stated[1:], found.shape[1:], strict=True)
-    ):
-        raise IntegrityError(
-            f"the manifest says {list(stated)} for {found.name!r}, the model file has {list(found.shape)}; export again"
-        )
+def _check_fit(stated: Sequence[InputInfo | OutputInfo], found: Sequence[TensorSpec]) -> None:
+    """Holds what is stated of inputs or outputs against the tensors that are there."""
+    shapes = {spec.name: spec.shape for spec in found}
+    for info in stated:
+        if info.name not in shapes or not _fits(info.shape, shapes[info.name]):
+            there = ", ".join(f"{list(shape)} for {name!r}" for name, shape in shapes.items())
+            raise IntegrityError(
+                f"the manifest says {list(info.shape)} for {info.name!r}, the model file has {there}; export again"
+            )
+
+
+def _fits(stated: tuple[int | None, ...], found: tuple[int | None, ...]) -> bool:
+    return len(stated) == len(found) and all(
+        None in (want, got) or want == got for want, got in zip(stated[1:], found[1:], strict=True)
+    )
 
 
 def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .manifest import Preprocessing, TensorSpec
+from .card import Preprocessing, TensorSpec
 
 _SIGN_BIT = np.array(128, np.uint8)  # an array, as a plain number would be converted at each call
 

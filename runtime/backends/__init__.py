@@ -15,7 +15,16 @@ from .base import Backend, BackendInfo
 from .litert import LiteRTBackend
 from .onnxruntime import OnnxRuntimeBackend
 
-__all__ = ["ENGINES", "Backend", "BackendInfo", "Engine", "choose_engine", "installed", "installed_version"]
+__all__ = [
+    "ENGINES",
+    "RUNNABLE",
+    "Backend",
+    "BackendInfo",
+    "Engine",
+    "choose_engine",
+    "installed",
+    "installed_version",
+]
 
 
 class _Loader(Protocol):
@@ -51,6 +60,9 @@ ENGINES = (
     Engine("tflite-runtime", "tflite_runtime.interpreter", ".tflite", LiteRTBackend, "pip install tflite-runtime"),
     Engine("onnxruntime", "onnxruntime", ".onnx", OnnxRuntimeBackend, 'pip install "liteport[onnx]"'),
 )
+
+RUNNABLE = {engine.suffix for engine in ENGINES}
+"""The endings of the files that some engine runs."""
 
 
 def installed(engine: Engine) -> bool:

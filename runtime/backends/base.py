@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from ..manifest import TensorSpec
+from ..card import TensorSpec
 
 
 @dataclass(frozen=True)

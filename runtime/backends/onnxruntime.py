@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from liteport.errors import BackendError
 
-from ..manifest import TensorSpec
+from ..card import TensorSpec
 from .base import BackendInfo
 
 _DTYPES = {

@@ -15,7 +15,8 @@ from hypothesis import settings
 from numpy.typing import NDArray
 
 from liteport.runtime import Manifest, Preprocessing, TensorSpec, Variant
-from liteport.runtime.manifest import CalibrationInfo, InputInfo, OutputInfo, SourceInfo, Verification
+from liteport.runtime.card import InputInfo, OutputInfo
+from liteport.runtime.records import CalibrationInfo, SourceInfo, Verification
 
 # A busy machine makes any example slow, which says nothing about the code.
 settings.register_profile("liteport", deadline=None)

@@ -1,7 +1,5 @@
-import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from liteport.errors import IntegrityError, InvalidInputError, NotFoundError
+from liteport.errors import InvalidInputError, NotFoundError
 from liteport.runtime import Manifest, backends, commands, load
 from liteport.runtime.backends import installed
 from liteport.runtime.cli import run
@@ -80,63 +78,6 @@ def test_predict_tells_of_a_bad_model_before_any_image(tiny_bundle: Path, tmp_pa
         run(["predict", str(tiny_bundle), "x.png", "--variant", "tflite"])
     with pytest.raises(InvalidInputError, match="threads is 1000"):
         run(["predict", str(tiny_bundle), "x.png", "--threads", "1000"])
-
-
-def test_inspect_shows_a_bundle(tiny_bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["inspect", str(tiny_bundle)]) == 0
-    out = capsys.readouterr().out
-    assert "tiny: grayscale 28x28x1 in, 10 classes out (softmax)" in out
-    assert "calibrated on 500 images" in out
-    for variant in ("tflite-float32", "tflite-int8", "tflite-int16x8", "onnx-int8"):
-        assert sum(f" {variant} " in line for line in out.splitlines()) == 1
-    assert "zero point -128" in out
-
-
-def test_inspect_shows_a_bundle_with_nothing_optional(
-    bundle_copy: Path, edit: Edit, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def strip(manifest: Manifest) -> Manifest:
-        return replace(
-            manifest,
-            calibration=None,
-            output=replace(manifest.output, labels=None),
-            source=replace(manifest.source, file=None, sha256=None, training=None),
-            variants=tuple(replace(variant, verification=None) for variant in manifest.variants),
-        )
-
-    assert run(["inspect", str(edit(bundle_copy, strip))]) == 0
-    out = capsys.readouterr().out
-    assert "from a live model" in out
-    assert "labels" not in out
-    assert "calibrated" not in out
-
-
-def test_inspect_prints_the_manifest_as_json(tiny_bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["inspect", str(tiny_bundle), "--json"]) == 0
-    assert capsys.readouterr().out == (tiny_bundle / "manifest.json").read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("name", ["tflite-int8.tflite", "onnx-float32.onnx"])
-def test_inspect_shows_a_file(name: str, tiny_bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tiny_bundle / name
-    assert run(["inspect", str(path), "--json"]) == 0
-    facts = json.loads(capsys.readouterr().out)
-    assert facts["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert facts["size_bytes"] == path.stat().st_size
-    assert facts["inputs"][0]["shape"] == [None, 28, 28, 1]
-    assert run(["inspect", str(path)]) == 0
-    out = capsys.readouterr().out
-    assert "N x 28 x 28 x 1" in out
-    assert f"{path.stat().st_size:,} bytes" in out
-
-
-def test_inspect_tells_of_any_damaged_variant(bundle_copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    last = bundle_copy / "onnx-int8.onnx"
-    last.write_bytes(last.read_bytes()[:-1])
-    for option in ([], ["--json"]):
-        with pytest.raises(IntegrityError, match=r"onnx-int8\.onnx is not the file that was exported"):
-            run(["inspect", str(bundle_copy), *option])
-    assert capsys.readouterr().out == ""
 
 
 def test_doctor_finds_all_there(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from liteport.errors import InvalidInputError, NotFoundError
+from liteport.errors import IntegrityError, InvalidInputError, NotFoundError
+from liteport.export.tflite_parts import take_apart
 from liteport.runtime import Manifest, Model, Prediction, Preprocessing, load
 
 Edit = Callable[[Path, Callable[[Manifest], Manifest]], Path]
@@ -308,10 +310,43 @@ def lone_file(request: pytest.FixtureRequest, tiny_bundle: Path, tmp_path: Path)
     return Path(shutil.copy(tiny_bundle / request.param, tmp_path))
 
 
-def test_a_lone_file_takes_prepared_input_only(lone_file: Path, tiny_bundle: Path, digits: NDArray[np.uint8]) -> None:
+def test_a_file_alone_says_itself_what_it_is(lone_file: Path, tiny_bundle: Path, digits: NDArray[np.uint8]) -> None:
+    with load(lone_file) as model, load(tiny_bundle, lone_file.stem) as whole:
+        assert (model.variant, model.manifest) == (lone_file.stem, None)
+        assert model.labels == whole.labels == tuple(map(str, range(10)))
+        assert model.card == whole.card
+        np.testing.assert_array_equal(model.predict(digits[:5]), whole.predict(digits[:5]))
+        assert model.classify(Image.fromarray(digits[0])) == whole.classify(digits[0])
+
+
+def test_a_changed_byte_of_a_file_alone_is_told(lone_file: Path) -> None:
+    content = bytearray(lone_file.read_bytes())
+    for position in (len(content) // 3, len(content) // 2, len(content) - 1):
+        changed = bytearray(content)
+        changed[position] ^= 1
+        lone_file.write_bytes(changed)
+        with pytest.raises(IntegrityError, match=r"damaged|edited"):
+            load(lone_file)
+
+
+def stripped(path: Path) -> None:
+    """Takes off a file what liteport adds to it: it is then anybody's."""
+    content = path.read_bytes()
+    if path.suffix == ".tflite":
+        path.write_bytes(take_apart(content).model)
+    else:
+        model = onnx.load_from_string(content)
+        del model.metadata_props[:]
+        path.write_bytes(model.SerializeToString())
+
+
+def test_a_foreign_file_takes_prepared_input_only(
+    lone_file: Path, tiny_bundle: Path, digits: NDArray[np.uint8]
+) -> None:
+    stripped(lone_file)
     prepared = (digits[:5] / 255).astype(np.float32)
     with load(lone_file) as model, load(tiny_bundle, lone_file.stem) as whole:
-        assert (model.variant, model.manifest, model.labels) == (None, None, None)
+        assert (model.variant, model.manifest, model.card, model.labels) == (None, None, None, None)
         np.testing.assert_array_equal(model.predict(prepared), whole.predict(prepared))
         assert model.classify(prepared[0])[0].label == whole.classify(prepared[0])[0].label
         for raw in (digits, Image.fromarray(digits[0])):
@@ -339,7 +374,7 @@ def test_a_file_in_its_bundle_is_that_variant(tiny_bundle: Path, digits: NDArray
 def test_a_file_beside_a_bundle_is_a_lone_one(bundle_copy: Path) -> None:
     path = Path(shutil.copy(bundle_copy / "onnx-float32.onnx", bundle_copy / "other.onnx"))
     with load(path) as model:
-        assert model.variant is None
+        assert (model.variant, model.manifest) == ("onnx-float32", None)
 
 
 @pytest.mark.parametrize("name", ["model.h5", "model", "model.TFLITE", "manifest.json"])
