@@ -7,6 +7,7 @@ from pathlib import Path
 
 from liteport.errors import InvalidInputError, NotFoundError, unknown_name
 from liteport.runtime import Bundle, Variant, read_bundle
+from liteport.runtime.backends import RUNNABLE
 from liteport.train import Dataset, load_dataset
 
 OnePath = str | os.PathLike[str]
@@ -63,12 +64,16 @@ def resolve(bundles: Paths, data: str | Path | Dataset | None, variants: Sequenc
 
 
 def _chosen(bundle: Bundle, wanted: Sequence[str] | None) -> tuple[Variant, ...]:
-    """Returns the variants to measure, in the manifest's order, their files checked."""
-    known = [variant.id for variant in bundle.manifest.variants]
+    """Returns the variants to measure, in the manifest's order, their files checked.
+
+    Source code for microcontrollers is left out: no engine runs it.
+    """
+    able = [variant for variant in bundle.manifest.variants if Path(variant.file).suffix in RUNNABLE]
+    known = [variant.id for variant in able]
     for name in wanted or ():
         if name not in known:
-            raise unknown_name(f"variant of {bundle.path}", name, known)
-    chosen = tuple(variant for variant in bundle.manifest.variants if not wanted or variant.id in wanted)
+            raise unknown_name(f"variant of {bundle.path} that can be measured", name, known)
+    chosen = tuple(variant for variant in able if not wanted or variant.id in wanted)
     for variant in chosen:
         bundle.read(variant.id)
     return chosen
@@ -98,7 +103,13 @@ def _trained_on(bundle: Bundle, loaded: dict[tuple[str, int], Dataset]) -> Datas
 
 
 def _check_fit(bundle: Bundle, dataset: Dataset) -> None:
-    expected, classes = bundle.manifest.input.shape[1:], bundle.manifest.output.shape[-1]
+    manifest = bundle.manifest
+    if manifest.other_inputs or manifest.other_outputs:
+        raise InvalidInputError(
+            f"{bundle.path} has {1 + len(manifest.other_inputs)} inputs and {1 + len(manifest.other_outputs)} outputs; "
+            "only classifiers with one of each can be measured"
+        )
+    expected, classes = manifest.input.shape[1:], manifest.output.shape[-1]
     found = dataset.test.images.shape[1:]
     if len(expected) != len(found) or any(size not in (None, got) for size, got in zip(expected, found, strict=True)):
         raise InvalidInputError(f"{dataset.name} has images of shape {found}; {bundle.path} expects {expected}")

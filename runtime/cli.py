@@ -5,15 +5,16 @@ Exit codes: 0 success, 1 failure, 2 wrong usage, 3 a gate that the user set is n
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points, version
 from typing import Annotated, Any
 
 import typer
 
-from liteport.errors import InterruptedTrainingError, LiteportError
+from liteport.errors import InterruptedTrainingError, LiteportError, LiteportWarning
 
-from .commands import doctor, inspect, predict
+from .commands import doctor, predict
 
 # Typer's base of all usage errors: Click's own, or Typer's copy of it, depending on the version.
 _UsageError: Any = typer.BadParameter.__mro__[1]
@@ -26,7 +27,7 @@ def build_app() -> typer.Typer:
 
     A package announces a command as an entry point in the group `liteport.commands`.
     """
-    commands: dict[str, Callable[..., None]] = {"predict": predict, "inspect": inspect, "doctor": doctor}
+    commands: dict[str, Callable[..., None]] = {"predict": predict, "doctor": doctor}
     commands |= {entry.name: entry.load() for entry in entry_points(group="liteport.commands")}
     app = typer.Typer(
         help="Export Keras image classifiers to TensorFlow Lite and ONNX, run them without TensorFlow, and measure "
@@ -81,6 +82,7 @@ def main() -> None:
         os.environ["LITEPORT_DEBUG"] = "1"
     if not os.environ.get("LITEPORT_DEBUG"):
         sys.excepthook = _tell_unforeseen
+    warnings.formatwarning = _one_line_warning
     sys.exit(_run_and_tell(arguments))
 
 
@@ -100,6 +102,14 @@ def _run_and_tell(arguments: list[str]) -> int:
         return 0
     except OSError as error:
         return _tell(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", 1, error)
+
+
+def _one_line_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    del line  # as Python calls it; the source's line says nothing to users
+    where = "" if issubclass(category, LiteportWarning) else f" ({category.__name__} in {filename}:{lineno})"
+    return f"warning: {message}{where}\n"
 
 
 def _tell(message: str, code: int, error: BaseException | None = None) -> int:

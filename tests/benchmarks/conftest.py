@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from liteport.benchmarks import process
-from liteport.runtime.manifest import InputInfo, Manifest, OutputInfo, Preprocessing, SourceInfo, TensorSpec, Variant
+from liteport.runtime.card import InputInfo, OutputInfo, Preprocessing, TensorSpec
+from liteport.runtime.manifest import Manifest, Variant
+from liteport.runtime.records import SourceInfo
 from liteport.train import Dataset, Split
 
 SetPlan = Callable[..., None]
