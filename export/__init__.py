@@ -1,4 +1,4 @@
-"""Exports Keras image classifiers to TensorFlow Lite and ONNX variants, each verified against its source."""
+"""Exports Keras models to TensorFlow Lite and ONNX variants, each verified against its source."""
 
 from liteport.errors import (
     AlreadyExistsError,

@@ -1,129 +1,115 @@
-"""The images that integer variants are calibrated on, and those that every variant is verified on.
+"""The samples that integer variants are calibrated on, and those that every variant is verified on.
 
 Calibration data fixes the ranges of activations, so it must look like what the model will see: it is drawn from the
-train split (or from what the user gives), never made up, and never from the test split. Verification uses images that
+train split (or from what the user gives), never made up, and never from the test split. Verification uses samples that
 neither training nor calibration has seen, where there are any.
 """
 
 import hashlib
-from dataclasses import dataclass
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from liteport.errors import InvalidInputError
-from liteport.runtime.manifest import CalibrationInfo, Preprocessing, TensorSpec
-from liteport.runtime.preprocessing import to_batch
-from liteport.runtime.quantization import pixel_encoder, pixel_table
-from liteport.train import Dataset
+from liteport.errors import InvalidInputError, LiteportWarning
+from liteport.runtime import Preprocessing, TensorSpec
+from liteport.runtime.inputs import Input
+from liteport.runtime.records import CalibrationInfo, Stability
 
-Shape = tuple[int | None, ...]
+from .given_data import ImageFolder, Samples, opened, pools
+
+_FEW = 100
 
 
-@dataclass(frozen=True)
-class Samples:
-    """Images with or without labels.
+def prepared(
+    samples: Samples, specs: Sequence[TensorSpec], preprocessing: Mapping[str, Preprocessing]
+) -> dict[str, NDArray[Any]]:
+    """Returns model input as the runtime makes it from raw pixels; floating values pass as they are.
 
-    Attributes:
-        images: (N, H, W, C): uint8 raw pixels, or float32 prepared model input.
-        labels: (N,) integers, or None.
-        source: The data set's name.
-        split: Which part of it.
+    Args:
+        samples: What was drawn.
+        specs: The model's inputs.
+        preprocessing: Of each floating input.
     """
-
-    images: NDArray[Any]
-    labels: NDArray[np.integer] | None
-    source: str
-    split: str
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def take(self, indices: NDArray[np.intp]) -> "Samples":
-        """Returns the samples at these indices."""
-        labels = None if self.labels is None else self.labels[indices]
-        return Samples(self.images[indices], labels, self.source, self.split)
-
-
-def prepared(images: NDArray[Any], preprocessing: Preprocessing) -> NDArray[np.float32]:
-    """Returns model input, float32, as the runtime makes it from raw pixels; floating images pass as they are."""
-    if images.dtype != np.uint8:
-        return images
-    channels = images.shape[-1]
-    table = pixel_table(preprocessing, TensorSpec("input", "float32", (None, *images.shape[1:])), channels)
-    return pixel_encoder(table)(images).astype(np.float32, copy=False)
+    return {spec.name: Input(spec, preprocessing.get(spec.name)).prepare(samples.inputs[spec.name]) for spec in specs}
 
 
 def gather(
-    calibration: Any, verify: Any, *, shape: Shape, count: int, verify_count: int, seed: int
+    calibration: Any, verify: Any, *, specs: Sequence[TensorSpec], count: int, verify_count: int, seed: int
 ) -> tuple[Samples | None, Samples | None]:
     """Draws calibration and verification data from what the user gives.
 
     Args:
-        calibration: A `Dataset`, an array of images, a pair (images, labels), or None.
-        verify: The same; None for what `calibration` holds out: a data set's validation split, or the images of an
-            array that were not drawn.
-        shape: The model's input shape, batch first.
-        count: How many images to calibrate on; fewer if there are fewer.
-        verify_count: How many images to verify on.
+        calibration: See `given_data.pools`; or None.
+        verify: The same; None for what `calibration` holds out: a data set's validation split, or the samples that
+            were not drawn.
+        specs: The model's inputs.
+        count: How many samples to calibrate on; fewer if there are fewer.
+        verify_count: How many samples to verify on.
         seed: Which ones are drawn.
 
     Returns:
         Calibration data and verification data; None where nothing was given for it.
 
     Raises:
-        InvalidInputError: If images do not fit the model, or none are there.
+        InvalidInputError: If samples do not fit the model, or none are there.
     """
     if count < 1 or verify_count < 1:
         raise InvalidInputError(f"sample counts are {count} and {verify_count}, expected at least 1")
-    pools = None if calibration is None else _pools(calibration, "calibration", shape)
     drawn = rest = None
-    if pools is not None:
-        order = _balanced_order(pools[0], seed)
-        drawn = pools[0].take(order[:count])
-        rest = pools[1] or pools[0].take(order[count:])
+    if calibration is not None:
+        pool, validation = pools(calibration, "calibration", specs, count + verify_count)
+        drawn, left = _drawn(pool, specs, seed, count, verify_count if validation is None else 0)
+        rest = left if validation is None else _drawn(validation, specs, seed, verify_count, 0)[0]
+        if len(drawn) < _FEW:
+            warnings.warn(
+                f"calibrating on {len(drawn)} samples; ranges of activations want at least {_FEW}",
+                LiteportWarning,
+                stacklevel=4,
+            )
     if verify is not None:
-        pool, validation = _pools(verify, "verification", shape)
-        rest = validation or pool
-    if rest is not None and not len(rest):
-        rest = None
-    return drawn, rest.take(_balanced_order(rest, seed)[:verify_count]) if rest is not None else None
+        pool, validation = pools(verify, "verification", specs, verify_count)
+        rest = _drawn(validation or pool, specs, seed, verify_count, 0)[0]
+    return drawn, rest
 
 
-def describe(samples: Samples, seed: int) -> CalibrationInfo:
-    """Returns what the manifest says of calibration data; the digest covers the images in their order."""
-    digest = hashlib.sha256(f"{samples.images.dtype.str}{samples.images.shape}".encode())
-    digest.update(np.ascontiguousarray(samples.images).data)
-    return CalibrationInfo(samples.source, samples.split, len(samples), seed, digest.hexdigest())
+def describe(
+    samples: Samples, seed: int, method: str = "minmax", stability: Stability | None = None
+) -> CalibrationInfo:
+    """Returns what the manifest says of calibration data; the digest covers the samples in their order."""
+    digest = hashlib.sha256()
+    for name, array in samples.inputs.items():
+        digest.update(f"{name}{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return CalibrationInfo(samples.source, samples.split, len(samples), seed, digest.hexdigest(), method, stability)
 
 
-def _pools(given: Any, what: str, shape: Shape) -> tuple[Samples, Samples | None]:
-    """Returns the images to draw from, and the held-out ones where the data has a split of its own for that."""
-    if isinstance(given, Dataset):
-        return (
-            _checked(given.train.images, given.train.labels, given.name, "train", shape),
-            _checked(given.validation.images, given.validation.labels, given.name, "validation", shape),
-        )
-    images, labels = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
-    return _checked(images, None if labels is None else np.asarray(labels), what, "given", shape), None
+def halves(samples: Samples) -> tuple[Samples, Samples]:
+    """Deals the samples out into two halves, as balanced by class as the whole is."""
+    order = _balanced_order(samples.labels, len(samples), seed=0)
+    return samples.take(order[: len(order) // 2]), samples.take(order[len(order) // 2 :])
 
 
-def _checked(images: Any, labels: NDArray[Any] | None, source: str, split: str, shape: Shape) -> Samples:
-    batch = to_batch(images, shape, f"{source} images")
-    if not len(batch):
-        raise InvalidInputError(f"{source} ({split}) holds no images")
-    if labels is not None and labels.shape != (len(batch),):
-        raise InvalidInputError(f"{source} ({split}) has {len(batch)} images but labels of shape {labels.shape}")
-    return Samples(batch, labels, source, split)
+def _drawn(
+    pool: Samples | ImageFolder, specs: Sequence[TensorSpec], seed: int, count: int, more: int
+) -> tuple[Samples, Samples | None]:
+    """Draws samples, and if wished more that are not among them; None where none are left."""
+    total = len(pool.files) if isinstance(pool, ImageFolder) else len(pool)
+    order = _balanced_order(pool.labels, total, seed)
+    first, second = order[:count], order[count : count + more]
+    if isinstance(pool, ImageFolder):
+        return opened(pool, first, specs[0]), opened(pool, second, specs[0]) if len(second) else None
+    return pool.take(first), pool.take(second) if len(second) else None
 
 
-def _balanced_order(samples: Samples, seed: int) -> NDArray[np.intp]:
-    """An order of all samples whose every beginning holds the classes as evenly as there are images of them."""
-    order = np.random.default_rng(seed).permutation(len(samples))
-    if samples.labels is None:
+def _balanced_order(labels: NDArray[np.integer] | None, total: int, seed: int) -> NDArray[np.intp]:
+    """An order of all samples whose every beginning holds the classes as evenly as there are samples of them."""
+    order = np.random.default_rng(seed).permutation(total)
+    if labels is None:
         return order
-    labels = samples.labels[order]
+    labels = labels[order]
     by_class = np.argsort(labels, kind="stable")
     starts = np.searchsorted(labels[by_class], labels[by_class], side="left")
     turn = np.empty(len(order), np.intp)  # how many of its class come before it

@@ -1,5 +1,8 @@
 """`liteport export`."""
 
+import sys
+from dataclasses import replace
+from enum import Enum
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
@@ -7,37 +10,101 @@ from typing import Annotated
 import typer
 
 from liteport.errors import InvalidInputError, NotFoundError
-from liteport.runtime import Manifest
+from liteport.runtime import Manifest, Variant
 from liteport.terminal import print_table, progress
 
 
+class Method(str, Enum):
+    """Calibration methods, for the command line's own check and help."""
+
+    minmax = "minmax"
+    percentile = "percentile"
+    entropy = "entropy"
+
+
+class Target(str, Enum):
+    """Kinds of processors."""
+
+    x86 = "x86"
+    arm = "arm"
+
+
 def export(
-    model: Annotated[str, typer.Argument(help="A .keras or .h5 file, or the folder that `liteport train` wrote.")],
+    model: Annotated[
+        str,
+        typer.Argument(help="A .keras or .h5 file, a SavedModel folder, or the folder that `liteport train` wrote."),
+    ],
     formats: Annotated[
         list[str] | None,
         typer.Option("--format", help="A variant id such as tflite-int8, or all; may be given several times."),
     ] = None,
     calibration: Annotated[
         str | None,
-        typer.Option(help="Data set for the integer formats, such as mnist or a .npz; a run's own by default."),
+        typer.Option(
+            help="Data for the integer formats: a data set such as mnist, an .npz or .npy file, or a folder of "
+            "images; a run's own data set by default."
+        ),
     ] = None,
-    calibration_count: Annotated[int, typer.Option(help="Images to calibrate on, drawn from the train split.")] = 500,
-    verify_count: Annotated[int, typer.Option(help="Held-out images to compare each variant with Keras on.")] = 1000,
+    calibration_count: Annotated[int, typer.Option(help="Samples to calibrate on, drawn from the train split.")] = 500,
+    calibration_method: Annotated[
+        Method, typer.Option(help="How ONNX variants take ranges from them; TFLite's converter has minmax alone.")
+    ] = Method.minmax,
+    check_calibration: Annotated[
+        bool, typer.Option(help="Calibrate on each half of the data as well, and tell how far the results differ.")
+    ] = True,
+    verify: Annotated[
+        bool, typer.Option(help="Compare each variant with Keras; without, the manifest shows that none was.")
+    ] = True,
+    verify_data: Annotated[
+        str | None, typer.Option(help="What to compare on, as --calibration; by default what that holds out.")
+    ] = None,
+    verify_count: Annotated[int, typer.Option(help="Held-out samples to compare each variant with Keras on.")] = 1000,
+    max_drop: Annotated[
+        float | None,
+        typer.Option(
+            help="Let int8 variants keep their most sensitive layers in float, as few as it takes for accuracy to drop "
+            "by at most so many points.",
+            min=0,
+        ),
+    ] = None,
     labels: Annotated[Path | None, typer.Option(help="Text file with one class name a line.")] = None,
     scale: Annotated[
         str | None, typer.Option(help="Model input = pixel × scale + offset; a number or fraction such as 1/255.")
     ] = None,
     offset: Annotated[str | None, typer.Option(help="See --scale.")] = None,
-    seed: Annotated[int, typer.Option(help="Which images are drawn.")] = 0,
+    batch: Annotated[int | None, typer.Option(help="A fixed batch size; by default the model's own.", min=1)] = None,
+    opset: Annotated[int | None, typer.Option(help="Version of ONNX's operator set.")] = None,
+    target: Annotated[Target, typer.Option(help="What kind of processor onnx-int8 is meant for.")] = Target.x86,
+    vnni: Annotated[
+        bool, typer.Option(help="Whether that processor has VNNI, as x86 servers since 2019; without, 7-bit weights.")
+    ] = True,
+    custom_objects: Annotated[
+        list[str] | None,
+        typer.Option(help="A layer or function that is not Keras's own, as module:name; may be given several times."),
+    ] = None,
+    safe_mode: Annotated[
+        bool, typer.Option(help="Refuse model files that bring code of their own (Lambda layers).")
+    ] = True,
+    try_tflite_runtime: Annotated[
+        bool, typer.Option(help="Try TFLite files in tflite-runtime 2.14 as well, in an environment in your cache.")
+    ] = True,
+    mobile: Annotated[
+        bool, typer.Option(help="Add the official TFLite Metadata, which Android's and MediaPipe's libraries read.")
+    ] = True,
+    seed: Annotated[int, typer.Option(help="Which samples are drawn.")] = 0,
     out: Annotated[Path, typer.Option(help="The bundle's folder.")] = Path("bundle"),
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
 ) -> None:
-    """Export a Keras classifier to TensorFlow Lite and ONNX variants, each verified against it."""
+    """Export a Keras model to TensorFlow Lite and ONNX variants, each verified against it."""
     from .exporter import export as export_bundle
+    from .onnx import OnnxOptions
 
+    if verify_data is not None and not verify:
+        raise InvalidInputError("--verify-data and --no-verify exclude each other")
     preprocessing = None
     if scale is not None or offset is not None:
         preprocessing = {"scale": _number(scale or "1"), "offset": _number(offset or "0")}
+    onnx = OnnxOptions(calibration_method=calibration_method.value, target=target.value, vnni=vnni)
     with progress() as show:
         bundle = export_bundle(
             model,
@@ -46,15 +113,22 @@ def export(
             calibration=calibration,
             labels=None if labels is None else _read_labels(labels),
             preprocessing=preprocessing,
+            verify=verify_data if verify else False,
             seed=seed,
             force=force,
             calibration_count=calibration_count,
             verify_count=verify_count,
+            check_calibration=check_calibration,
+            max_drop=max_drop,
+            batch=batch,
+            onnx=onnx if opset is None else replace(onnx, opset=opset),
+            custom_objects=custom_objects,
+            safe_mode=safe_mode,
+            try_tflite_runtime=try_tflite_runtime,
+            mobile=mobile,
             progress=show,
         )
-    _print_table(bundle.manifest)
-    if (data := bundle.manifest.calibration) is not None:
-        typer.echo(f"calibrated on {data.count} images of {data.source} ({data.split}), seed {data.seed}")
+    _print_all(bundle.manifest)
     typer.echo(f"wrote {out}{_size_note(bundle.manifest)}")
     typer.echo(f"next: liteport bench {out}")
 
@@ -80,18 +154,60 @@ def _size_note(manifest: Manifest) -> str:
     return f": {len(manifest.variants)} variants, {total / 1e6:.1f} MB"
 
 
+def _print_all(manifest: Manifest) -> None:
+    _print_table(manifest)
+    for variant in manifest.variants:
+        if (found := variant.selection) is not None and found.float_layers:
+            names = ", ".join(f"{layer.layer} ({layer.cause})" for layer in found.float_layers)
+            typer.echo(
+                f"{variant.id}: kept {names} in float: accuracy drops by {found.drop:.2f} points instead of "
+                f"{found.full_drop:.2f} ({found.samples} samples, {found.data})"
+            )
+    if (data := manifest.calibration) is not None:
+        typer.echo(f"calibrated on {data.count} samples of {data.source} ({data.split}), seed {data.seed}")
+        if (found_stability := data.stability) is not None:
+            outputs = found_stability.mean_output_difference
+            typer.echo(
+                f"calibration on one half of them against the other ({found_stability.variant}): ranges differ by "
+                f"{found_stability.median_range_difference:.1%} (median), {found_stability.max_range_difference:.1%} "
+                f"(most: {found_stability.tensor})"
+                + ("" if outputs is None else f"; outputs by {outputs:.2g} on average")
+            )
+    trials = [trial for variant in manifest.variants for trial in variant.runtimes if not trial.ran]
+    for trial in dict.fromkeys(trials):
+        concerned = ", ".join(variant.id for variant in manifest.variants if trial in variant.runtimes)
+        outcome = "not tried in" if trial.ran is None else "not run by"
+        typer.echo(f"{outcome} {trial.name} {trial.version}: {concerned} ({trial.note})")
+    for refused in manifest.refused:
+        print(f"left out: {refused.id}: {refused.reason}", file=sys.stderr)
+
+
 def _print_table(manifest: Manifest) -> None:
     first = manifest.variants[0].verification
-    title = f"{manifest.name}: held against Keras on {first.samples} images ({first.data})" if first else manifest.name
-    rows = []
-    for variant in manifest.variants:
-        row = [variant.id, f"{variant.size_bytes / 1000:,.1f}"]
-        if (found := variant.verification) is not None:
-            row += [f"{found.max_abs_error:.2g}", f"{found.top1_agreement:.2%}"]
-            row += [_percent(found.accuracy), _percent(found.reference_accuracy)]
-        rows.append(row)
-    columns = ("variant", "size (kB)", "largest error", "top-1 agreement", "accuracy", "accuracy of Keras")
-    print_table(title, columns, rows)
+    title = f"{manifest.name}: held against Keras on {first.samples} samples ({first.data})" if first else manifest.name
+    columns = (
+        "variant",
+        "size (kB)",
+        "largest error",
+        "mean error",
+        "top-1 agreement",
+        "accuracy",
+        "accuracy of Keras",
+        "won / lost",
+        "p",
+        "samples",
+    )
+    print_table(title, columns, [_row(variant) for variant in manifest.variants])
+
+
+def _row(variant: Variant) -> list[str]:
+    row = [variant.id, f"{variant.size_bytes / 1000:,.1f}"]
+    if (found := variant.verification) is None:
+        return [*row, "not verified"]
+    row += [f"{found.max_abs_error:.2g}", f"{found.mean_abs_error:.2g}", f"{found.top1_agreement:.2%}"]
+    row += [_percent(found.accuracy), _percent(found.reference_accuracy)]
+    row += ["" if found.won is None else f"{found.won} / {found.lost}"]
+    return [*row, "" if found.mcnemar_p is None else f"{found.mcnemar_p:.2g}", str(found.samples)]
 
 
 def _percent(share: float | None) -> str:

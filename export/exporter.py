@@ -1,47 +1,37 @@
 """From one Keras model to a bundle: trace once, convert to each format, verify each file, write all or nothing."""
 
 import datetime
-import hashlib
-import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from liteport.errors import (
+    BackendError,
+    ConversionError,
+    LiteportError,
+    MissingDependencyError,
+    VerificationError,
+)
+from liteport.files import check_new_folder, new_folder
+from liteport.runtime import Bundle, Manifest, Preprocessing, Variant
+from liteport.runtime.manifest import MANIFEST_FILE, Refusal
+from liteport.runtime.records import CalibrationInfo, SourceInfo
+from liteport.terminal import ProgressCallback, no_progress
 
-from liteport.errors import BackendError, ConversionError, InvalidInputError, NotFoundError
-from liteport.files import check_new_folder, new_folder, sha256_of
-from liteport.runtime import Bundle, Manifest, Model, Preprocessing, Variant
-from liteport.runtime.backends import choose_engine
-from liteport.runtime.manifest import MANIFEST_FILE, InputInfo, OutputInfo, SourceInfo
-from liteport.terminal import ProgressCallback, muted, no_progress
-from liteport.train import Dataset, load_dataset
-
-from .calibration import Samples, describe, gather, prepared
+from .calibration import describe
+from .custom_objects import CustomObjects
 from .formats import FORMATS, Format, choose_formats
-from .source import Source, Traced, load_source, trace
-from .tflite import floating_tensors
-from .verify import verify as verify_variant
+from .job import Job, Wishes, make_job
+from .onnx import OnnxOptions
+from .source import Source, load_source
+from .variants import Maker
 
 _VERSIONS = ("liteport", "tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert", "numpy")
-_COLORS = {1: "grayscale", 3: "rgb"}
 
-
-@dataclass(frozen=True)
-class _Job:
-    """What all formats of one export share."""
-
-    source: Source
-    traced: Traced
-    preprocessing: Preprocessing
-    labels: tuple[str, ...] | None
-    calibration: Samples | None
-    verification: Samples | None
-    seed: int
+# What makes a single format impossible for a model, while others may well take it.
+_REFUSALS = (ConversionError, BackendError, VerificationError, MissingDependencyError)
 
 
 def export(
@@ -57,28 +47,50 @@ def export(
     *,
     calibration_count: int = 500,
     verify_count: int = 1000,
+    check_calibration: bool = True,
+    max_drop: float | None = None,
+    batch: int | None = None,
+    onnx: OnnxOptions | None = None,
+    custom_objects: CustomObjects = None,
+    safe_mode: bool = True,
+    try_tflite_runtime: bool = True,
+    mobile: bool = True,
     progress: ProgressCallback = no_progress,
 ) -> Bundle:
-    """Exports a Keras image classifier to a bundle of verified variants.
+    """Exports a Keras model to a bundle of verified variants.
 
     Args:
-        model: A `keras.Model`, a `.keras` or `.h5` file, or the folder of a run that `liteport train` wrote. What a
-            run's training.json says of labels, preprocessing and data set is used where it is not given here.
+        model: A `keras.Model`, a `.keras` or `.h5` file, a SavedModel folder, or the folder of a run that `liteport
+            train` wrote. What a run's training.json says of labels, preprocessing and data set is used where it is
+            not given here.
         path: The bundle's folder, which is made.
-        formats: "all", one id or several; see `FORMATS`.
-        calibration: Data for the integer formats: a `Dataset` (its train split), a source for `load_dataset`, an array
-            of images (uint8: raw pixels, floating: model input), or a pair (images, labels). Drawn evenly over the
-            classes, where they are known.
+        formats: "all" (those that cannot express the model are then left out, and the manifest says why), one id or
+            several; see `FORMATS`.
+        calibration: Data for the integer formats: a `Dataset` (its train split), a source for `load_dataset`, an
+            `.npz` or `.npy` file, a folder of images, an array of images (uint8: raw pixels, floating: model input),
+            a pair (images, labels), a list or dictionary of arrays for a model of several inputs, or an iterable of
+            any of these. Drawn evenly over the classes, where they are known.
         labels: Class names; by default those of the data set in `calibration`, if it has as many classes as the model.
-        preprocessing: What the runtime does to raw pixels (0 to 255): see `Preprocessing.of`. Without it the model
-            takes pixels as they are.
+        preprocessing: What the runtime does to raw pixels (0 to 255): see `Preprocessing.of`; of several inputs one
+            for all images, or a dictionary with one by input name. Without it the model takes pixels as they are.
         verify: Data to compare each variant with Keras on: the same kinds (of a `Dataset` its validation split), or
-            False for none at all. By default what `calibration` holds out; where that is nothing, the calibration
-            images themselves; and without any data, random input. The manifest says which.
-        seed: Which images are drawn.
+            False for none at all, which the manifest shows. By default what `calibration` holds out; where that is
+            nothing, the calibration data itself; and without any data, random input. The manifest says which.
+        seed: Which samples are drawn.
         force: Replace a bundle that is at `path`.
-        calibration_count: How many images to calibrate on.
-        verify_count: How many images to verify on.
+        calibration_count: How many samples to calibrate on.
+        verify_count: How many samples to verify on.
+        check_calibration: Whether to calibrate on each half of the data as well and record how far the results differ.
+        max_drop: Lets int8 variants keep their most sensitive layers in float, as few as it takes for their accuracy
+            to be at most so many points below Keras's on the verification data.
+        batch: A fixed batch size, where the model's own is free.
+        onnx: Options of the ONNX formats; their scheme is the format's own.
+        custom_objects: Layers that are not Keras's own: objects by name, or texts `module:name`.
+        safe_mode: Whether model files may not bring code of their own.
+        try_tflite_runtime: Whether to try each TFLite file in tflite-runtime 2.14 as well, in an environment of its
+            own that is made in the user's cache when it is first needed.
+        mobile: Whether TFLite files of image classifiers also carry the official TFLite Metadata, which Android's and
+            MediaPipe's task libraries read.
         progress: Told of each format that is done.
 
     Returns:
@@ -94,169 +106,96 @@ def export(
     path = Path(path)
     check_new_folder(path, force=force, marker=MANIFEST_FILE)
     rows = choose_formats(formats)
-    source = load_source(model)
-    training = source.training or {}
-    calibration, verify = _named(calibration, source), _named(verify, source)
-    if calibration is None and training and (verify is None or any(row.calibrated for row in rows)):
-        calibration = _trained_on(source, training["dataset"])
-    if calibration is None and (needy := [row.id for row in rows if row.calibrated]):
-        raise InvalidInputError(
-            f"{', '.join(needy)} need calibration data: give a data set or images of the train split"
-        )
+    source = load_source(model, custom_objects, safe_mode=safe_mode)
+    wishes = Wishes(
+        calibration,
+        verify,
+        labels,
+        preprocessing,
+        seed,
+        calibration_count,
+        verify_count,
+        check_calibration,
+        max_drop,
+        batch,
+        onnx or OnnxOptions(),
+        try_tflite_runtime,
+        mobile,
+    )
     with tempfile.TemporaryDirectory(prefix="liteport-") as scratch:
-        traced = trace(source.model, Path(scratch))
-        samples = _samples(calibration, verify, traced, calibration_count, verify_count, seed)
-        job = _Job(
-            source,
-            traced,
-            Preprocessing.of(training.get("preprocessing") if preprocessing is None else preprocessing),
-            _labels(labels or training.get("class_names"), calibration, traced),
-            *samples,
-            seed,
-        )
+        job = make_job(source, wishes, rows, Path(scratch))
+        named = {formats} if isinstance(formats, str) else set(formats)
         with new_folder(path, force=force, marker=MANIFEST_FILE) as folder:
-            manifest = _write(job, rows, folder, progress)
+            manifest = _write(job, rows, folder, named, progress)
     return Bundle(path, manifest)
 
 
-def _named(given: Any, source: Source) -> Any:
-    """Loads a data set that is given by its name, split as it was for the training: what was held out stays so."""
-    if not isinstance(given, (str, Path)):
-        return given
-    return load_dataset(given, seed=source.training["dataset"]["seed"] if source.training else 0)
-
-
-def _trained_on(source: Source, trained_on: Mapping[str, Any]) -> Dataset:
-    """Loads the data set that the run was trained on.
-
-    Raises:
-        NotFoundError: If it is gone.
-        InvalidInputError: If it is another by now.
-    """
-    try:
-        dataset = load_dataset(trained_on["source"], seed=trained_on["seed"])
-    except (NotFoundError, InvalidInputError) as error:
-        raise type(error)(f"the data that {source.file} was trained on: {error}; name other: --calibration") from error
-    if dataset.digest != trained_on["digest"]:
-        raise InvalidInputError(
-            f"{trained_on['source']} is no longer the data that {source.file} was trained on; to calibrate on it all "
-            f"the same, name it: --calibration {trained_on['source']}"
-        )
-    return dataset
-
-
-def _samples(
-    calibration: Any, verify: Any, traced: Traced, count: int, verify_count: int, seed: int
-) -> tuple[Samples | None, Samples | None]:
-    """Settles what to calibrate and verify on; see `export`."""
-    drawn, held_out = gather(
-        calibration,
-        None if verify is False else verify,
-        shape=traced.input_shape,
-        count=count,
-        verify_count=verify_count,
-        seed=seed,
-    )
-    if verify is False:
-        return drawn, None
-    if held_out is None and drawn is not None:
-        held_out = Samples(drawn.images[:verify_count], None, drawn.source, "calibration")
-    if held_out is None:
-        shape = (min(verify_count, 64), *(size or 1 for size in traced.input_shape[1:]))
-        noise = np.random.default_rng(seed).random(shape, np.float32)
-        held_out = Samples(noise, None, "random", "input in [0, 1)")
-    return drawn, held_out
-
-
-def _labels(labels: Sequence[str] | None, calibration: Any, traced: Traced) -> tuple[str, ...] | None:
-    if labels is None:
-        names = calibration.class_names if isinstance(calibration, Dataset) else ()
-        return names if len(names) == traced.output_shape[-1] else None
-    if isinstance(labels, str) or len(labels) != traced.output_shape[-1]:
-        raise InvalidInputError(f"labels are {labels!r}; expected {traced.output_shape[-1]} names, one a class")
-    return tuple(map(str, labels))
-
-
-def _write(job: _Job, rows: list[Format], folder: Path, progress: ProgressCallback) -> Manifest:
-    images = None if job.calibration is None else prepared(job.calibration.images, job.preprocessing)
-    reference = None
-    if job.verification is not None:
-        reference = _keras_outputs(job.source.model, prepared(job.verification.images, job.preprocessing))
+def _write(job: Job, rows: list[Format], folder: Path, named: set[str], progress: ProgressCallback) -> Manifest:
     variants: list[Variant] = []
-    for done, row in enumerate(rows):
-        progress("export", done, len(rows), row.id)
-        try:
-            content = row.convert(job.traced, images if row.calibrated else None)
-            variants.append(_checked_variant(job, row, content, reference))
-        except (ConversionError, BackendError) as error:
-            raise ConversionError(f"{row.id}: {error}; leave this format out to export the others") from error
-        (folder / variants[-1].file).write_bytes(content)
-    checked = "" if reference is None else ", each held against Keras"
-    progress("export", len(rows), len(rows), f"{len(rows)} variants{checked}")
-    manifest = _manifest(job, variants)
+    refused: list[Refusal] = []
+    with Maker(job) as maker:
+        for done, row in enumerate(rows):
+            progress("export", done, len(rows), row.id)
+            try:
+                made = maker.make(row)
+            except _REFUSALS as error:
+                if row.id in named:
+                    raise _told(row, error) from error
+                refused.append(Refusal(row.id, str(error)))
+                continue
+            for name, content in made.files.items():
+                (folder / name).write_bytes(content)
+            variants.append(made.variant)
+        if not variants:
+            raise ConversionError(f"no format takes this model; {refused[0].id}: {refused[0].reason}")
+        calibration = _calibration(job, [variant.id for variant in variants], maker)
+        variants = [maker.tried(variant) for variant in variants]
+    checked = "" if job.reference is None else ", each held against Keras"
+    progress("export", len(rows), len(rows), f"{len(variants)} variants{checked}")
+    manifest = _manifest(job, variants, calibration, refused)
     (folder / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
     return manifest
 
 
-def _checked_variant(job: _Job, row: Format, content: bytes, reference: NDArray[np.float32] | None) -> Variant:
-    """Describes a converted file by what the engine finds in it, and verifies it the way users will run it."""
-    if row.integer_only and (floating := floating_tensors(content)):
-        raise ConversionError(f"{len(floating)} floating tensors are left, the first is {floating[0]!r}")
-    with muted():
-        backend = choose_engine(row.suffix).load(content, threads=os.cpu_count() or 1)
-    variant = Variant(
-        id=row.id,
-        file=f"{row.id}{row.suffix}",
-        sha256=hashlib.sha256(content).hexdigest(),
-        size_bytes=len(content),
-        scheme=row.scheme,
-        inputs=backend.inputs,
-        outputs=backend.outputs,
-        runtime_requirement=f"seen to run with {backend.info.name} {backend.info.version}",
-        verification=None,
-    )
-    with Model(backend, _manifest(job, [variant]), row.id) as model:
-        if reference is None or job.verification is None:
-            return variant
-        probabilities = job.traced.activation in ("softmax", "sigmoid")
-        checked = verify_variant(row.id, model, job.verification, reference, row.tolerance, probabilities=probabilities)
-    return replace(variant, verification=checked)
+def _told(row: Format, error: LiteportError) -> LiteportError:
+    """A format that was asked for by name must come out, and so its refusal ends the export."""
+    if isinstance(error, (ConversionError, BackendError)):
+        return ConversionError(f"{row.id}: {error}; leave this format out to export the others")
+    return error
 
 
-def _keras_outputs(model: Any, images: NDArray[np.float32]) -> NDArray[np.float32]:
-    outputs: NDArray[np.float32] = np.asarray(model.predict(images, batch_size=256, verbose=0), np.float32)
-    return outputs
+def _calibration(job: Job, made: list[str], maker: Maker) -> CalibrationInfo | None:
+    if job.calibration is None or not any(FORMATS[name].calibrated for name in made):
+        return None
+    return describe(job.calibration, job.wishes.seed, job.wishes.onnx.calibration_method, maker.stability(made))
 
 
-def _manifest(job: _Job, variants: list[Variant]) -> Manifest:
-    source, traced = job.source, job.traced
+def _manifest(
+    job: Job, variants: list[Variant], calibration: CalibrationInfo | None, refused: list[Refusal]
+) -> Manifest:
+    source = job.source
     return Manifest(
         name=source.name,
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         source=SourceInfo(
             file=source.file.name if source.file else None,
-            sha256=sha256_of(source.file) if source.file else None,
+            sha256=source.sha256(),
             versions={package: version(package) for package in _VERSIONS},
-            training=_training_facts(source.training),
+            training=_training_facts(source),
         ),
-        input=InputInfo(
-            name="input",
-            shape=traced.input_shape,
-            layout="NHWC",
-            color=_COLORS.get(traced.input_shape[-1] or 0, "other"),
-            preprocessing=job.preprocessing,
-        ),
-        output=OutputInfo("output", traced.output_shape, traced.activation, job.labels),
-        calibration=None
-        if job.calibration is None or not any(FORMATS[variant.id].calibrated for variant in variants)
-        else describe(job.calibration, job.seed),
+        input=job.inputs[0],
+        output=job.outputs[0],
+        calibration=calibration,
         variants=tuple(variants),
+        other_inputs=job.inputs[1:],
+        other_outputs=job.outputs[1:],
+        refused=tuple(refused),
     )
 
 
-def _training_facts(training: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+def _training_facts(source: Source) -> Mapping[str, Any] | None:
     """The part of training.json that whoever runs or measures the bundle may ask for."""
-    if training is None:
+    if source.training is None:
         return None
     keys = ("design", "dataset", "seed", "epochs_done", "parameters", "validation", "test")
-    return {key: training[key] for key in keys if key in training}
+    return {key: source.training[key] for key in keys if key in source.training}

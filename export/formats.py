@@ -3,22 +3,46 @@
 A variant's id names engine and scheme: `tflite-int8` is a TensorFlow Lite file in full-integer quantization.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 from liteport.errors import InvalidInputError, unknown_name
 
-from . import onnx, tflite
+from . import int4, onnx, tflite
 from .onnx import OnnxOptions
-from .source import Traced
 from .tflite import TFLiteOptions
-from .verify import FLOAT16, FLOAT32, INT8, INT16, Tolerance
+from .tracing import Traced
+from .verify import FLOAT16, FLOAT32, INT4, INT8, INT16, Tolerance
 
-Converter = Callable[[Traced, NDArray[np.float32] | None], bytes]
+
+class Converter(Protocol):
+    """Makes a file's content."""
+
+    def __call__(
+        self,
+        traced: Traced,
+        feeds: Mapping[str, NDArray[Any]] | None,
+        wished: OnnxOptions,
+        keep_float: Sequence[str] = (),
+    ) -> bytes:
+        """Converts a model.
+
+        Args:
+            traced: The model.
+            feeds: Calibration data by input name, (N, ...) each; None where the format needs none.
+            wished: The user's options for ONNX.
+            keep_float: The values, by their names in the float form, whose operations stay in float.
+        """
+
+
+class Session(Protocol):
+    """A model calibrated once, to be quantized as often as need be."""
+
+    def quantize(self, keep_float: Sequence[str] = ()) -> bytes:
+        """Quantizes all but the operations that give these values of the float form."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +52,15 @@ class Format:
     Attributes:
         id: Engine and scheme.
         scheme: The scheme in words.
-        suffix: The file's ending, which also says which engine runs it.
-        convert: Makes the file's content from the traced model and the calibration data.
+        suffix: The model file's ending, which also says which engine runs it.
+        convert: Makes the file's content.
         tolerance: How far its answers may be from the Keras model's.
         calibrated: Whether it needs calibration data.
-        integer_only: Whether no floating tensor may be left in the file.
+        integer: Where no floating tensor may be left in the file: "everywhere", "inside" its edges, or nowhere.
+        float_form: The format with the same graph in float; given where single layers can be kept in float.
+        session: Calibrates, where they can: quantizing several times is then quicker than converting.
+        verify_at_most: How many samples it is verified on at most, where it is slow.
+        source_code: Whether the bundle holds the model as C source code.
     """
 
     id: str
@@ -41,16 +69,56 @@ class Format:
     convert: Converter
     tolerance: Tolerance
     calibrated: bool = False
-    integer_only: bool = False
+    integer: str | None = None
+    float_form: str | None = None
+    session: Callable[[Traced, Mapping[str, NDArray[Any]], OnnxOptions], Session] | None = None
+    verify_at_most: int | None = None
+    source_code: bool = False
 
 
 def _tflite(options: TFLiteOptions) -> Converter:
-    return partial(tflite.convert, options=options)
+    def convert(
+        traced: Traced,
+        feeds: Mapping[str, NDArray[Any]] | None,
+        wished: OnnxOptions,  # noqa: ARG001 - of no concern here
+        keep_float: Sequence[str] = (),
+    ) -> bytes:
+        return tflite.convert(traced, feeds, options, keep_float)
+
+    return convert
+
+
+def _int4(
+    traced: Traced,
+    feeds: Mapping[str, NDArray[Any]] | None,
+    wished: OnnxOptions,  # noqa: ARG001 - of no concern here
+    keep_float: Sequence[str] = (),
+) -> bytes:
+    return int4.convert_int4(traced, feeds, keep_float)
 
 
 def _onnx(options: OnnxOptions) -> Converter:
-    return partial(onnx.convert, options=options)
+    def convert(
+        traced: Traced,
+        feeds: Mapping[str, NDArray[Any]] | None,
+        wished: OnnxOptions,
+        keep_float: Sequence[str] = (),
+    ) -> bytes:
+        return onnx.convert(traced, feeds, replace(wished, scheme=options.scheme), keep_float)
 
+    return convert
+
+
+def _tflite_session(options: TFLiteOptions) -> Callable[[Traced, Mapping[str, NDArray[Any]], OnnxOptions], Session]:
+    return lambda traced, feeds, _: tflite.Int8Session(traced, feeds, options)
+
+
+def _onnx_session(traced: Traced, feeds: Mapping[str, NDArray[Any]], wished: OnnxOptions) -> Session:
+    return onnx.QdqSession(onnx.convert(traced, None, replace(wished, scheme="float32")), feeds, wished)
+
+
+_INT8 = TFLiteOptions(weights="int8", activations="int8")
+_INT8_FLOAT_IO = replace(_INT8, float_io=True)
 
 FORMATS = {
     row.id: row
@@ -58,23 +126,46 @@ FORMATS = {
         Format("tflite-float32", "float32", ".tflite", _tflite(TFLiteOptions()), FLOAT32),
         # Half the size. Computes in float32 where the CPU has no half-precision arithmetic.
         Format("tflite-float16", "float16 weights", ".tflite", _tflite(TFLiteOptions(weights="float16")), FLOAT16),
-        # Activations are quantized anew at each call, by their own range: no calibration data needed.
+        # Activations are quantized anew at each call, by their own range: no calibration data needed. Dense weights
+        # have one scale a layer: with one a channel it is no faster, and tflite-runtime 2.14 refuses it.
         Format(
             "tflite-dynamic",
             "dynamic range: int8 weights, float activations",
             ".tflite",
-            _tflite(TFLiteOptions(weights="int8")),
+            _tflite(TFLiteOptions(weights="int8", dense_per_channel=False)),
             INT8,
+        ),
+        # Experimental: dense layers alone are 4-bit. For models whose size is that of their dense layers.
+        Format(
+            "tflite-int4",
+            "dynamic range: int4 weights of dense layers, int8 of others; experimental",
+            ".tflite",
+            _int4,
+            INT4,
         ),
         # What a microcontroller or an NPU takes.
         Format(
             "tflite-int8",
             "full integer: int8 weights and activations, int8 in and out",
             ".tflite",
-            _tflite(TFLiteOptions(weights="int8", activations="int8")),
+            _tflite(_INT8),
             INT8,
             calibrated=True,
-            integer_only=True,
+            integer="everywhere",
+            float_form="tflite-float32",
+            session=_tflite_session(_INT8),
+        ),
+        # For programs that hand over floats and leave the quantization to the model.
+        Format(
+            "tflite-int8-float-io",
+            "full integer inside, float32 in and out",
+            ".tflite",
+            _tflite(_INT8_FLOAT_IO),
+            INT8,
+            calibrated=True,
+            integer="inside",
+            float_form="tflite-float32",
+            session=_tflite_session(_INT8_FLOAT_IO),
         ),
         # Runs on reference kernels on CPUs, which are slow: for accelerators, or where int8 loses too much.
         Format(
@@ -84,17 +175,31 @@ FORMATS = {
             _tflite(TFLiteOptions(weights="int8", activations="int16")),
             INT16,
             calibrated=True,
-            integer_only=True,
+            integer="everywhere",
+            verify_at_most=200,
         ),
         Format("onnx-float32", "float32", ".onnx", _onnx(OnnxOptions()), FLOAT32),
         Format("onnx-float16", "float16", ".onnx", _onnx(OnnxOptions(scheme="float16")), FLOAT16),
         Format(
             "onnx-int8",
-            "static QDQ: int8 weights per channel, uint8 activations",
+            "static QDQ: int8 weights per channel, 8-bit activations",
             ".onnx",
             _onnx(OnnxOptions(scheme="int8")),
             INT8,
             calibrated=True,
+            float_form="onnx-float32",
+            session=_onnx_session,
+        ),
+        # The int8 model once more, as source code for a microcontroller's compiler.
+        Format(
+            "c-array",
+            "full integer int8 as C source code for microcontrollers",
+            ".tflite",
+            _tflite(_INT8),
+            INT8,
+            calibrated=True,
+            integer="everywhere",
+            source_code=True,
         ),
     )
 }

@@ -1,4 +1,4 @@
-"""The Keras model to export: where it comes from, what is known of it, and its frozen inference graph."""
+"""The model to export: where it comes from, and what its training recorded."""
 
 import json
 import zipfile
@@ -9,107 +9,104 @@ from typing import Any
 
 from liteport.errors import IntegrityError, InvalidInputError, NotFoundError
 from liteport.files import sha256_of
-from liteport.terminal import quiet_import
+from liteport.terminal import muted, quiet_import
 
-from .refusal import told_as_refusal
+from .callable_model import CallableModel, of_keras, of_saved_model
+from .custom_objects import CustomObjects, load_custom_objects
 
 TRAINING_FILE = "training.json"
+_SAVED_MODEL_FILE = "saved_model.pb"
+_EXPECTED = "a .keras or .h5 file, a SavedModel folder, or the folder of a run"
 
 # How the two kinds of file begin: a zip archive and HDF5.
 _SIGNATURES = {".keras": b"PK\x03\x04", ".h5": b"\x89HDF\r\n\x1a\n"}
 
-# The activation that ends a model, by the TensorFlow operation that computes it; a weighted sum gives logits.
-_ACTIVATIONS = {
-    "Softmax": "softmax",
-    "Sigmoid": "sigmoid",
-    "BiasAdd": "linear",
-    "MatMul": "linear",
-    "AddV2": "linear",
-}
-
 
 @dataclass(frozen=True)
 class Source:
-    """A Keras model and what its training recorded.
+    """A model and what its training recorded.
 
     Attributes:
-        model: The `keras.Model`.
+        model: Its inference function.
         name: A name for people.
-        file: Where it was read from, or None for a live model.
+        file: Where it was read from, a file or a SavedModel folder; None for a live model.
         training: The run's training.json, or None.
     """
 
-    model: Any
+    model: CallableModel
     name: str
     file: Path | None
     training: Mapping[str, Any] | None
 
-
-@dataclass(frozen=True)
-class Traced:
-    """A model's inference graph with its weights as constants, traced once for all converters.
-
-    Attributes:
-        function: A `tf.function` of one argument, `input`, that returns `{"output": …}`.
-        saved_model: The same as a SavedModel folder.
-        input_shape: (None, H, W, C), or whatever else the model takes; the batch is free.
-        output_shape: (None, classes).
-        activation: "softmax", "sigmoid", "linear" (logits) or "other".
-    """
-
-    function: Any
-    saved_model: Path
-    input_shape: tuple[int | None, ...]
-    output_shape: tuple[int | None, ...]
-    activation: str
+    def sha256(self) -> str | None:
+        """Returns the digest of `file`; of a SavedModel that of the graph, which is one file of several."""
+        if self.file is None:
+            return None
+        return sha256_of(self.file / _SAVED_MODEL_FILE if self.file.is_dir() else self.file)
 
 
-def load_source(model: Any) -> Source:
+def load_source(model: Any, custom_objects: CustomObjects = None, *, safe_mode: bool = True) -> Source:
     """Finds the model that the user means.
 
     Args:
-        model: A `keras.Model`, a `.keras` or `.h5` file, or the folder of a run. A file's `training.json` beside it is
-            read too, when it is about that very file.
+        model: A `keras.Model`; a `.keras` or `.h5` file; a SavedModel folder; or the folder of a run. A file's
+            `training.json` beside it is read too, when it is about that very file.
+        custom_objects: Layers and functions that are not Keras's own; see `load_custom_objects`.
+        safe_mode: Whether files may not bring code of their own (`Lambda` layers).
 
     Raises:
         NotFoundError: If the path does not exist.
-        InvalidInputError: If it is no Keras model.
+        InvalidInputError: If it is no Keras model, or a custom object is unknown.
         IntegrityError: If training.json is about another model file.
     """
     keras = quiet_import("keras", "export")
     if isinstance(model, keras.Model):
-        return Source(model, model.name, None, None)
+        return Source(of_keras(model), model.name, None, None)
     if not isinstance(model, (str, Path)):
         raise InvalidInputError(f"model is a {type(model).__name__}; expected a keras.Model or a path")
     path = Path(model)
     if not path.exists():
-        raise NotFoundError(f"{path} does not exist; expected a .keras or .h5 file, or the folder of a run")
+        raise NotFoundError(f"{path} does not exist; expected {_EXPECTED}")
+    if (path / _SAVED_MODEL_FILE).is_file():
+        return Source(of_saved_model(path), path.resolve().name, path, None)
     if path.is_dir():
         path = path / "model.keras"
         if not path.is_file():
-            raise InvalidInputError(f"{path.parent} is no run: it holds no model.keras")
+            raise InvalidInputError(
+                f"{path.parent} holds neither model.keras nor {_SAVED_MODEL_FILE}; expected {_EXPECTED}"
+            )
     training = _read_training(path)
-    loaded = _load_keras(path, keras)
+    loaded = _load_keras(path, keras, load_custom_objects(custom_objects), safe_mode)
     name = (training["design"] or loaded.name) if training else path.stem
-    return Source(loaded, str(name), path, training)
+    return Source(of_keras(loaded), str(name), path, training)
 
 
-def _load_keras(path: Path, keras: Any) -> Any:
+def _load_keras(path: Path, keras: Any, custom_objects: Mapping[str, Any], safe_mode: bool) -> Any:
     if path.suffix not in _SIGNATURES:
-        raise InvalidInputError(f"{path} is no Keras model: expected a .keras or .h5 file, or the folder of a run")
+        raise InvalidInputError(f"{path} is no Keras model: expected {_EXPECTED}")
     signature = _SIGNATURES[path.suffix]
     with path.open("rb") as file:
         if file.read(len(signature)) != signature:  # of which Keras says that the file was not found
             raise InvalidInputError(f"{path} is no Keras model: its content is not that of a {path.suffix} file")
     try:
-        model = keras.models.load_model(path, compile=False)
+        with muted():
+            model = keras.models.load_model(path, custom_objects, compile=False, safe_mode=safe_mode)
     # Keras has no error of its own: it lets out whatever the zip, HDF5 and JSON readers and its classes raise.
     except (ValueError, TypeError, KeyError, AttributeError, OSError, ImportError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise InvalidInputError(f"{path} cannot be read as a Keras model: {reason}") from error
+        raise InvalidInputError(f"{path} cannot be read as a Keras model: {_reason(error)}") from error
     if not isinstance(model, keras.Model):
         raise InvalidInputError(f"{path} holds a {type(model).__name__}, expected a keras.Model")
     return model
+
+
+def _reason(error: Exception) -> str:
+    """Keras's message in one line, with what to do about the two refusals that have a remedy."""
+    text = " ".join(str(error).split())
+    if "safe_mode" in text or "enable_unsafe_deserialization" in text:
+        return "it holds code (a Lambda layer); if you trust whoever made it, pass --no-safe-mode (safe_mode=False)"
+    if "Could not locate" in text or "custom_objects" in text or "Unknown layer" in text:
+        return f"{text[:160]}...; name what is not Keras's own: --custom-objects module:name"
+    return text[:300]
 
 
 def _read_training(model_file: Path) -> Mapping[str, Any] | None:
@@ -129,65 +126,3 @@ def _read_training(model_file: Path) -> Mapping[str, Any] | None:
             f"{path} is about another model file than {model_file.name}; move it away to export without it"
         )
     return dict(training)
-
-
-def trace(model: Any, folder: Path) -> Traced:
-    """Traces a model once and freezes its weights.
-
-    Args:
-        model: A `keras.Model` with one image-like input and one output.
-        folder: An existing empty folder for the SavedModel.
-
-    Raises:
-        InvalidInputError: If the model has several inputs or outputs, or an input whose size is not fixed.
-        ConversionError: If it cannot be traced.
-    """
-    tf = quiet_import("tensorflow", "export")
-    shape = _input_shape(model)
-    signature = [tf.TensorSpec(shape, tf.float32, name="input")]
-    with told_as_refusal("TensorFlow's tracing", ValueError, TypeError):
-        live = tf.function(lambda x: model(x, training=False), input_signature=signature).get_concrete_function()
-    freeze = _freezer()
-    frozen = freeze(live)
-    if len(frozen.outputs) != 1:
-        raise InvalidInputError(f"{model.name} has {len(frozen.outputs)} outputs; expected one")
-    output = frozen.outputs[0]
-
-    # Keras names tensors as it likes; every variant shall have the same two names.
-    @tf.function(input_signature=signature)
-    def serve(input):  # type: ignore[no-untyped-def]
-        return {"output": frozen(input)[0]}
-
-    module = tf.Module()
-    module.serve = serve
-    # Gradients are of no use in inference, and some (swish has its own) cannot be saved once weights are frozen.
-    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-    signatures = {"serving_default": serve.get_concrete_function()}
-    tf.saved_model.save(module, str(folder), signatures=signatures, options=options)
-    return Traced(serve, folder, shape, (None, *output.shape[1:].as_list()), _activation(output))
-
-
-def _freezer() -> Any:
-    """What TensorFlow's converters turn variables into constants with; it is not among its public names."""
-    return quiet_import("tensorflow.python.framework.convert_to_constants", "export").convert_variables_to_constants_v2
-
-
-def _input_shape(model: Any) -> tuple[int | None, ...]:
-    if not model.built:
-        raise InvalidInputError(f"{model.name} has no input shape yet; call it once on a batch before the export")
-    if inputs := getattr(model, "inputs", None):
-        shapes = [tuple(tensor.shape) for tensor in inputs]
-    else:  # a subclassed model knows what it was built for
-        shapes = [tuple((model.get_build_config() or {}).get("input_shape") or ())]
-    if len(shapes) != 1 or not shapes[0]:
-        raise InvalidInputError(f"{model.name} does not take exactly one input; its inputs are {shapes}")
-    if None in shapes[0][1:]:
-        raise InvalidInputError(f"{model.name} takes inputs of shape {shapes[0]}; expected fixed sizes after the batch")
-    return (None, *shapes[0][1:])
-
-
-def _activation(output: Any) -> str:
-    operation = output.op
-    while operation.type == "Identity":
-        operation = operation.inputs[0].op
-    return _ACTIVATIONS.get(operation.type, "other")

@@ -24,7 +24,6 @@ _EXTRAS = {
     "train": "tensorflow",
     "export": "tf2onnx",
     "micro": "tflite-micro",
-    "mobile": "mediapipe",
     "benchmarks": "psutil",
 }
 

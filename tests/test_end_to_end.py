@@ -38,7 +38,7 @@ def test_train_export_predict_bench(workplace: Path, tiny_data: Path) -> None:
     assert record["test"]["accuracy"] > 0.5
 
     printed = liteport(workplace, "export", "run", "--calibration-count", 100, "--verify-count", 50)
-    assert re.search(r"wrote bundle: 8 variants", printed)
+    assert re.search(r"wrote bundle: 11 variants", printed)
 
     digit = load_dataset(tiny_data).test.images[0, ..., 0]
     Image.fromarray(digit).save(workplace / "digit.png")

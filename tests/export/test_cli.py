@@ -19,9 +19,10 @@ def test_a_run_is_exported_with_a_table_and_the_next_command(
     out = tmp_path / "b"
     assert run(["export", str(tiny_run), "--format", "tflite-int8", "--format", "onnx-int8", "--out", str(out)]) == 0
     printed = capsys.readouterr().out
-    assert "held against Keras on 100 images" in printed  # all of the tiny data set's validation split
+    assert "held against Keras on 100 samples" in printed  # all of the tiny data set's validation split
     assert "tflite-int8" in printed
-    assert "calibrated on 500 images of tiny (train), seed 0" in printed
+    assert "calibrated on 500 samples of tiny (train), seed 0" in printed
+    assert "calibration on one half of them against the other (onnx-int8): ranges differ by" in printed
     assert f"wrote {out}: 2 variants" in printed
     assert printed.endswith(f"next: liteport bench {out}\n")
     assert read_bundle(out).manifest.calibration is not None

@@ -2,17 +2,20 @@ import pytest
 
 from liteport.errors import InvalidInputError
 from liteport.export import FORMATS
-from liteport.export.formats import choose_formats
+from liteport.export.formats import Format, choose_formats
 
 CONTRACT = [
     "tflite-float32",
     "tflite-float16",
     "tflite-dynamic",
+    "tflite-int4",
     "tflite-int8",
+    "tflite-int8-float-io",
     "tflite-int16x8",
     "onnx-float32",
     "onnx-float16",
     "onnx-int8",
+    "c-array",
 ]
 
 
@@ -24,9 +27,16 @@ def test_rows_come_once_and_in_the_tables_order() -> None:
     assert [row.id for row in choose_formats(["onnx-int8", "tflite-int8", "onnx-int8"])] == ["tflite-int8", "onnx-int8"]
 
 
-@pytest.mark.parametrize("row", FORMATS.values(), ids=list(FORMATS))
-def test_the_suffix_goes_with_the_engine_in_the_id(row: object) -> None:
-    assert row.id.startswith(row.suffix.removeprefix("."))  # type: ignore[attr-defined]
+@pytest.mark.parametrize("row", [row for row in FORMATS.values() if not row.source_code], ids=lambda row: row.id)
+def test_the_suffix_goes_with_the_engine_in_the_id(row: Format) -> None:
+    assert row.id.startswith(row.suffix.removeprefix("."))
+
+
+@pytest.mark.parametrize("row", [row for row in FORMATS.values() if row.float_form], ids=lambda row: row.id)
+def test_what_can_keep_layers_in_float_has_a_float_form_of_the_same_engine(row: Format) -> None:
+    assert row.session is not None
+    assert row.float_form is not None
+    assert FORMATS[row.float_form].suffix == row.suffix
 
 
 def test_a_mistyped_format_is_answered_with_the_closest() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from liteport.errors import IntegrityError, InvalidInputError, NotFoundError
-from liteport.export.source import load_source, trace
+from liteport.export.source import Source, load_source
 from liteport.train import build_model
 
 
@@ -16,11 +16,15 @@ def small(*end: keras.layers.Layer, name: str = "small") -> keras.Model:
     return keras.Sequential([*start, *end], name=name)
 
 
+def answers(source: Source, x: np.ndarray) -> np.ndarray:
+    return np.asarray(source.model.call(x)["output"])
+
+
 def test_a_live_model_comes_as_it_is() -> None:
     model = build_model("baseline")
     source = load_source(model)
-    assert source.model is model
-    assert (source.name, source.file, source.training) == ("baseline", None, None)
+    assert (source.name, source.file, source.training, source.sha256()) == ("baseline", None, None, None)
+    assert [(spec.name, spec.shape) for spec in source.model.inputs] == [("input", (None, 28, 28, 1))]
 
 
 def test_a_run_brings_its_record(tiny_run: Path) -> None:
@@ -31,21 +35,24 @@ def test_a_run_brings_its_record(tiny_run: Path) -> None:
         assert source.training["class_names"] == [str(digit) for digit in range(10)]
 
 
-@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+@pytest.mark.parametrize("suffix", [".keras", ".h5", ""])
 @pytest.mark.filterwarnings("ignore:.*HDF5.*")  # Keras calls .h5 legacy; people still have such files
-def test_foreign_files_come_without_a_record(suffix: str, tmp_path: Path) -> None:
+def test_foreign_files_and_folders_come_without_a_record(suffix: str, tmp_path: Path) -> None:
     model = small(keras.layers.Dense(3, activation="softmax"))
-    model.save(tmp_path / f"theirs{suffix}")
-    source = load_source(tmp_path / f"theirs{suffix}")
+    path = tmp_path / f"theirs{suffix}"
+    model.save(path) if suffix else model.export(path, verbose=False)
+    source = load_source(path)
     assert (source.name, source.training) == ("theirs", None)
+    assert source.sha256() is not None
     x = np.random.default_rng(0).random((2, 8, 8, 1), np.float32)
-    np.testing.assert_array_equal(source.model(x), model(x))
+    # the same graph; TensorFlow may run it in another order outside Keras: some units in the last place
+    np.testing.assert_allclose(answers(source, x), model(x), rtol=1e-5, atol=1e-6)
 
 
 def test_what_is_no_model_is_refused(tmp_path: Path, tiny_data: Path) -> None:
     with pytest.raises(NotFoundError, match="does not exist"):
         load_source(tmp_path / "none.keras")
-    with pytest.raises(InvalidInputError, match=r"is no run: it holds no model\.keras"):
+    with pytest.raises(InvalidInputError, match=r"holds neither model\.keras nor saved_model\.pb"):
         load_source(tmp_path)
     with pytest.raises(InvalidInputError, match=r"expected a \.keras or \.h5 file"):
         load_source(tiny_data)
@@ -58,6 +65,9 @@ def test_what_is_no_model_is_refused(tmp_path: Path, tiny_data: Path) -> None:
         load_source(tmp_path / "zip.keras")
     with pytest.raises(InvalidInputError, match="model is a int"):
         load_source(3)
+    (tmp_path / "saved_model.pb").write_bytes(b"no graph")
+    with pytest.raises(InvalidInputError, match="cannot be read as a SavedModel"):
+        load_source(tmp_path)
 
 
 def test_a_truncated_model_is_refused(tiny_run: Path, tmp_path: Path) -> None:
@@ -81,40 +91,40 @@ def test_a_record_of_another_model_is_refused(tiny_run: Path, tmp_path: Path) ->
         load_source(run)
 
 
-@pytest.mark.parametrize(
-    ("end", "activation"),
-    [
-        ([keras.layers.Dense(3, activation="softmax")], "softmax"),
-        ([keras.layers.Dense(3), keras.layers.Softmax()], "softmax"),
-        ([keras.layers.Dense(1, activation="sigmoid")], "sigmoid"),
-        ([keras.layers.Dense(3)], "linear"),
-        ([keras.layers.Dense(3, use_bias=False)], "linear"),
-        ([keras.layers.Dense(3, activation="relu")], "other"),
-    ],
-)
-def test_tracing_finds_shapes_and_the_last_activation(
-    end: list[keras.layers.Layer], activation: str, tmp_path: Path
-) -> None:
-    model = small(*end)
-    traced = trace(model, tmp_path)
-    assert traced.input_shape == (None, 8, 8, 1)
-    assert traced.output_shape == (None, model.output_shape[-1])
-    assert traced.activation == activation
-    x = np.random.default_rng(0).random((5, 8, 8, 1), np.float32)
-    # the frozen graph may add in another order: some units in the last place
-    np.testing.assert_allclose(traced.function(x)["output"], model(x), rtol=1e-5, atol=1e-6)
+def test_code_in_a_file_is_refused_unless_allowed(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Lambda(lambda x: x * 2)])
+    model.save(tmp_path / "code.keras")
+    with pytest.raises(InvalidInputError, match=r"it holds code \(a Lambda layer\).*--no-safe-mode"):
+        load_source(tmp_path / "code.keras")
+    source = load_source(tmp_path / "code.keras", safe_mode=False)
+    np.testing.assert_array_equal(answers(source, np.ones((1, 4), np.float32)), [[2, 2, 2, 2]])
 
 
-def test_models_of_other_shapes_are_refused(tmp_path: Path) -> None:
-    two = [keras.Input((4,)), keras.Input((4,))]
-    both = keras.Model(two, keras.layers.Add()(two), name="both")
-    with pytest.raises(InvalidInputError, match="both does not take exactly one input"):
-        trace(both, tmp_path)
-    one = keras.Input((4,))
-    with pytest.raises(InvalidInputError, match="split has 2 outputs; expected one"):
-        trace(keras.Model(one, [keras.layers.ReLU()(one), keras.layers.Softmax()(one)], name="split"), tmp_path)
-    free = keras.Sequential([keras.Input((None, None, 3)), keras.layers.GlobalMaxPooling2D()], name="free")
-    with pytest.raises(InvalidInputError, match="free takes inputs of shape"):
-        trace(free, tmp_path)
-    with pytest.raises(InvalidInputError, match="has no input shape yet"):
-        trace(keras.Sequential([keras.layers.Dense(1)], name="unbuilt"), tmp_path)
+MODULE = """
+import keras
+
+class Halve(keras.layers.Layer):
+    def call(self, x):
+        return x / 2
+"""
+
+
+def test_custom_layers_come_from_a_module_of_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "halving_layers.py").write_text(MODULE)
+    monkeypatch.chdir(tmp_path)
+    from liteport.export.custom_objects import load_custom_objects
+
+    halve = load_custom_objects("halving_layers:Halve")["Halve"]
+    keras.Sequential([keras.Input((4,)), halve()]).save("halve.keras")
+    with pytest.raises(InvalidInputError, match="--custom-objects module:name"):
+        load_source("halve.keras")
+    for given in ("halving_layers:Halve", ["halving_layers:Halve"], {"Halve": halve}):
+        source = load_source("halve.keras", given)  # type: ignore[arg-type]
+        np.testing.assert_array_equal(answers(source, np.ones((1, 4), np.float32)), [[0.5] * 4])
+    for text, message in (
+        ("halving_layers", "expected module:name"),
+        ("halving_layers:Half", "unknown object in halving_layers 'Half'; did you mean 'Halve'"),
+        ("no_such_module:Halve", "'no_such_module' cannot be imported"),
+    ):
+        with pytest.raises(InvalidInputError, match=message):
+            load_source("halve.keras", text)

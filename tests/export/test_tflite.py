@@ -1,11 +1,100 @@
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
+from numpy.typing import NDArray
 
-from liteport.export.tflite import floating_tensors
+from liteport.errors import ConversionError, InvalidInputError
+from liteport.export.callable_model import of_keras
+from liteport.export.tflite import (
+    Int8Session,
+    TFLiteOptions,
+    convert,
+    floating_ops,
+    floating_tensors,
+    require_integer,
+)
+from liteport.export.tracing import Traced, trace
 from liteport.runtime import load, read_bundle
+from liteport.runtime.contents import read_contents
+
+layers = keras.layers
+FLOAT = TFLiteOptions()
+INT8 = TFLiteOptions(weights="int8", activations="int8")
+INT8_FLOAT_IO = TFLiteOptions(weights="int8", activations="int8", float_io=True)
+INT16 = TFLiteOptions(weights="int8", activations="int16")
+
+Make = Callable[[keras.Model], Traced]
+
+
+@pytest.fixture(scope="module")
+def traced(tmp_path_factory: pytest.TempPathFactory) -> Make:
+    def make(model: keras.Model) -> Traced:
+        return trace(of_keras(model), tmp_path_factory.mktemp("traced"))
+
+    return make
+
+
+def uneven() -> keras.Model:
+    """A dense layer whose outputs differ a thousandfold in size, and one that makes them equal again."""
+    keras.utils.set_random_seed(3)
+    image = keras.Input((8, 8, 2))
+    x = layers.Conv2D(8, 3, activation="relu", name="stem")(image)
+    x = layers.Dense(16, name="uneven")(layers.Flatten(name="flat")(x))
+    model = keras.Model(image, layers.Dense(4, name="even")(x), name="net")
+    sizes = np.logspace(0, -3, 16, dtype=np.float32)
+    kernel, bias = model.get_layer("uneven").get_weights()
+    model.get_layer("uneven").set_weights([kernel * sizes, bias])
+    kernel, bias = model.get_layer("even").get_weights()
+    model.get_layer("even").set_weights([kernel / sizes[:, None], bias])
+    return model
+
+
+def two_inputs() -> keras.Model:
+    image, weather = keras.Input((6, 6, 1), name="image"), keras.Input((3,), name="weather")
+    left = layers.Dense(2, name="left")(layers.Flatten()(image))
+    return keras.Model([weather, image], [left, layers.Dense(5, name="right")(weather)])
+
+
+@pytest.fixture(scope="module")
+def uneven_traced(traced: Make) -> Traced:
+    return traced(uneven())
+
+
+@pytest.fixture(scope="module")
+def images() -> dict[str, NDArray[Any]]:
+    return {"input": np.random.default_rng(0).random((60, 8, 8, 2), np.float32)}
+
+
+def outputs(content: bytes, feeds: NDArray[Any]) -> NDArray[np.float32]:
+    """Runs a file of one input and one output, quantizing and dequantizing as its scales say."""
+    interpreter = Interpreter(model_content=content)
+    given, taken = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    interpreter.resize_tensor_input(given["index"], feeds.shape)
+    interpreter.allocate_tensors()
+    if given["dtype"] != np.float32:
+        scale, zero = given["quantization"]
+        feeds = np.clip(np.round(feeds / scale + zero), -128, 127).astype(given["dtype"])
+    interpreter.set_tensor(given["index"], feeds)
+    interpreter.invoke()
+    found = interpreter.get_tensor(taken["index"])
+    if found.dtype == np.float32:
+        return found
+    scale, zero = taken["quantization"]
+    return (found.astype(np.float32) - zero) * np.float32(scale)
+
+
+def signal_to_noise(reference: NDArray[Any], found: NDArray[Any]) -> float:
+    return float(10 * np.log10((reference**2).sum() / ((reference - found) ** 2).sum()))
+
+
+def edge_types(content: bytes) -> list[str]:
+    contents = read_contents(content, ".tflite")
+    return [contents.tensors[index].dtype for index in (*contents.inputs, *contents.outputs)]
 
 
 def tensor_types(path: Path) -> set[str]:
@@ -18,7 +107,7 @@ def test_full_integer_files_hold_no_floating_tensor(tiny_bundle: Path) -> None:
     assert tensor_types(tiny_bundle / "tflite-int8.tflite") <= {"int8", "int32"}
     assert tensor_types(tiny_bundle / "tflite-int16x8.tflite") <= {"int16", "int8", "int32", "int64"}
     for variant in ("tflite-int8", "tflite-int16x8"):
-        assert floating_tensors((tiny_bundle / f"{variant}.tflite").read_bytes()) == []
+        require_integer((tiny_bundle / f"{variant}.tflite").read_bytes())
 
 
 def test_floating_tensors_are_found_where_they_are(tiny_bundle: Path) -> None:
@@ -47,3 +136,153 @@ def test_other_variants_take_and_give_float32(tiny_bundle: Path, variant: str) -
     with load(tiny_bundle, variant) as model:
         assert [spec.dtype for spec in (*model.inputs, *model.outputs)] == ["float32", "float32"]
         assert (model.inputs[0].name, model.outputs[0].name) == ("input", "output")
+
+
+@pytest.mark.parametrize("activations", ["int8", "int16"])
+def test_float_io_is_integer_inside(uneven_traced: Traced, images: dict[str, NDArray[Any]], activations: Any) -> None:
+    content = convert(uneven_traced, images, TFLiteOptions("int8", activations, float_io=True))
+    assert edge_types(content) == ["float32", "float32"]
+    require_integer(content, edges=True)
+    assert len(floating_tensors(content)) == 2
+    assert floating_ops(content) == []
+    with pytest.raises(ConversionError, match="2 tensors are left in float"):
+        require_integer(content)
+
+
+def test_float_left_inside_is_told_by_operation_and_layer(traced: Make) -> None:
+    sequence = keras.Input((6, 4))
+    x = layers.LayerNormalization(name="norm")(sequence)
+    x = layers.MultiHeadAttention(2, 2, name="attend")(x, x)
+    model = keras.Model(sequence, layers.Dense(2)(layers.GlobalAveragePooling1D()(x)))
+    samples = {"input": np.random.default_rng(0).random((10, 6, 4), np.float32)}
+    content = convert(traced(model), samples, INT8)
+    # Layer normalization negates the mean, and NEG has a floating kernel only; attention itself is integer.
+    assert floating_ops(content) == ["NEG in layer 'norm'"]
+    for edges in (False, True):
+        with pytest.raises(ConversionError, match="no integer form of NEG in layer 'norm': 2 tensors are left"):
+            require_integer(content, edges=edges)
+
+
+def test_integer_inputs_stay_as_they_are(traced: Make) -> None:
+    tokens = keras.Input((6,), dtype="int32")
+    x = layers.GlobalAveragePooling1D()(layers.Embedding(20, 8)(tokens))
+    model = traced(keras.Model(tokens, layers.Dense(3)(x)))
+    samples = {"input": np.random.default_rng(0).integers(0, 20, (10, 6), np.int32)}
+    content = convert(model, samples, INT8)
+    assert edge_types(content) == ["int32", "int8"]
+    require_integer(content)
+    with pytest.raises(ConversionError, match="needs floating inputs for int16 activations; 'input' is int32"):
+        convert(model, samples, INT16)
+
+
+def test_each_input_is_calibrated_on_its_own_samples(traced: Make) -> None:
+    generator = np.random.default_rng(0)
+    samples = {"image": generator.random((20, 6, 6, 1), np.float32), "weather": generator.random((20, 3), np.float32)}
+    samples["image"][0, 0, 0], samples["weather"][0] = 1.0, 50.0
+    content = convert(traced(two_inputs()), samples, INT8)
+    runner = Interpreter(model_content=content).get_signature_runner()
+    scales = {name: detail["quantization"][0] for name, detail in runner.get_input_details().items()}
+    # Ranges include 0, so that 255 steps span the largest; 1 % for the converter's rounding of the zero point.
+    assert scales["image"] * 255 == pytest.approx(1.0, rel=0.01)
+    assert scales["weather"] * 255 == pytest.approx(50.0, rel=0.01)
+    assert set(runner.get_output_details()) == {"left", "right"}
+
+
+def test_a_fixed_batch_is_filled_with_samples(traced: Make) -> None:
+    inputs = keras.Input((3,), batch_size=4)
+    model = traced(keras.Model(inputs, layers.Dense(2)(inputs)))
+    samples = {"input": np.random.default_rng(0).random((6, 3), np.float32)}
+    samples["input"][5] = 9.0  # in the second batch, which two of six samples begin
+    content = convert(model, samples, INT8)
+    contents = read_contents(content, ".tflite")
+    tensor = contents.tensors[contents.inputs[0]]
+    assert tensor.shape == (4, 3)
+    assert tensor.scales[0] * 255 == pytest.approx(9.0, rel=0.01)
+
+
+class Counting(dict[str, NDArray[Any]]):
+    """Samples that count how often they are looked up."""
+
+    lookups = 0
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        self.lookups += 1
+        return super().__getitem__(name)
+
+
+@pytest.mark.parametrize("options", [INT8, INT16], ids=["int8", "int16"])
+def test_samples_are_run_once(uneven_traced: Traced, images: dict[str, NDArray[Any]], options: TFLiteOptions) -> None:
+    samples = Counting(input=images["input"][:5])
+    convert(uneven_traced, samples, options)
+    assert samples.lookups == 1 + 5  # how many there are, and each
+
+
+def test_integers_need_samples(uneven_traced: Traced) -> None:
+    for options in (INT8, INT16):
+        with pytest.raises(ConversionError, match="need calibration data"):
+            convert(uneven_traced, None, options)
+
+
+@pytest.fixture(scope="module")
+def session(uneven_traced: Traced, images: dict[str, NDArray[Any]]) -> Iterator[Int8Session]:
+    return Int8Session(uneven_traced, images, INT8)
+
+
+def named(session: Int8Session, *layer_names: str) -> list[str]:
+    """The tensors of these layers; the last layer's is the output, which has the model's name for it."""
+    return [name for name in session.tensors if any(layer in name for layer in layer_names)]
+
+
+def test_a_session_makes_the_same_file_again(
+    session: Int8Session, uneven_traced: Traced, images: dict[str, NDArray[Any]]
+) -> None:
+    content = session.quantize()
+    assert content == session.quantize() == convert(uneven_traced, images, INT8)
+    require_integer(content)
+    contents = read_contents(convert(uneven_traced, None, FLOAT), ".tflite")
+    assert session.tensors == tuple(contents.tensors[index].name for op in contents.ops for index in op.outputs)
+
+
+def test_what_is_kept_in_float_is_and_the_rest_is_not(session: Int8Session) -> None:
+    kept = named(session, "uneven")
+    content = session.quantize(kept)
+    assert floating_ops(content) == ["FULLY_CONNECTED in layer 'uneven'"]
+    assert edge_types(content) == ["int8", "int8"]
+
+
+def test_keeping_bad_layers_in_float_brings_accuracy_back(
+    session: Int8Session, uneven_traced: Traced, images: dict[str, NDArray[Any]]
+) -> None:
+    reference = outputs(convert(uneven_traced, None, FLOAT), images["input"])
+    kept = [*named(session, "uneven"), session.tensors[-1]]
+    all_int8, mixed = (outputs(session.quantize(keep), images["input"]) for keep in ((), kept))
+    # One scale for sixteen outputs that differ a thousandfold leaves most of them without a digit: more noise than a
+    # third of the signal, 10 dB. With that tensor in float, noise is that of 8 bits at input and output: near 40 dB.
+    assert signal_to_noise(reference, all_int8) < 10
+    assert signal_to_noise(reference, mixed) > 30
+
+
+def test_unknown_tensors_are_answered_with_the_closest(session: Int8Session) -> None:
+    right = named(session, "uneven")[0]
+    with pytest.raises(InvalidInputError, match="did you mean"):
+        session.quantize([right[:-1]])
+
+
+def test_only_int8_can_be_mixed_with_float(uneven_traced: Traced, images: dict[str, NDArray[Any]]) -> None:
+    with pytest.raises(InvalidInputError, match="only int8 activations can be mixed"):
+        convert(uneven_traced, images, INT16, keep_float=["any"])
+    with pytest.raises(InvalidInputError, match="expected int8 weights and activations"):
+        Int8Session(uneven_traced, images, INT16)
+
+
+@pytest.mark.parametrize(("dense_per_channel", "scales"), [(True, 16), (False, 1)])
+def test_dense_weights_have_one_scale_or_one_per_output(
+    uneven_traced: Traced, dense_per_channel: bool, scales: int
+) -> None:
+    options = TFLiteOptions(weights="int8", dense_per_channel=dense_per_channel)
+    contents = read_contents(convert(uneven_traced, None, options), ".tflite")
+    weights = [tensor for tensor in contents.tensors if "uneven" in tensor.name and tensor.dtype == "int8"]
+    assert [len(tensor.scales) for tensor in weights] == [scales]
+    # What tflite-runtime 2.14 has not: version 12, for scales per output.
+    versions = {op.version for op in contents.ops if op.kind == "FULLY_CONNECTED"}
+    assert (max(version or 0 for version in versions) >= 12) == dense_per_channel
