@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from liteport.runtime import Manifest
 from liteport.runtime.card import TensorSpec
 from liteport.runtime.contents import Tensor
+from liteport.runtime.summary import edges, notes
 from liteport.terminal import print_table
 
 from .diagnosis import CAUSES, Evidence, decibels, diagnose, title, worst_findings
@@ -16,16 +17,8 @@ _FLOAT_ROUNDING = 120  # dB: noise this small comes from the last bits of float3
 
 def print_manifest(manifest: Manifest) -> None:
     """Prints what a bundle holds, a line for each variant."""
-    shape = "x".join(str(size) for size in manifest.input.shape[1:])
-    classes = f"{manifest.output.shape[-1]} classes"
-    print(f"{manifest.name}: {manifest.input.color} {shape} in, {classes} out ({manifest.output.activation})")
-    print(f"exported {manifest.created} from {manifest.source.file or 'a live model'}")
-    pixels = manifest.input.preprocessing
-    print(f"model input = pixel x {pixels.scale} + {pixels.offset}")
-    if manifest.output.labels:
-        print(f"labels: {', '.join(manifest.output.labels[:10])}{', …' if len(manifest.output.labels) > 10 else ''}")
-    if (data := manifest.calibration) is not None:
-        print(f"calibrated on {data.count} images of {data.source} ({data.split}), seed {data.seed}")
+    print(f"{manifest.name}: exported {manifest.created} from {manifest.source.file or 'a live model'}")
+    print("\n".join(edges(manifest)))
     rows = []
     for variant in manifest.variants:
         spec, found = variant.inputs[0], variant.verification
@@ -36,13 +29,8 @@ def print_manifest(manifest: Manifest) -> None:
         rows.append(row)
     figures = ("size (kB)", "input", "quantization", "largest error", "top-1 agreement", "accuracy")
     print_table("", ("variant", "scheme", *figures), rows, left=2)
-    for variant in manifest.variants:
-        if (chosen := variant.selection) is not None:
-            layers = ", ".join(entry.layer for entry in chosen.float_layers) or "none"
-            drops = f"drop {chosen.drop:.2f} of {chosen.full_drop:.2f} points"
-            print(f"{variant.id}: layers kept in float: {layers} ({drops})")
-    for refusal in manifest.refused:
-        print(f"{refusal.id} could not be made: {refusal.reason}")
+    for line in notes(manifest):
+        print(line)
 
 
 def print_facts(name: str, facts: FileFacts, *, tensors: bool) -> None:

@@ -1,6 +1,5 @@
 """`liteport export`."""
 
-import sys
 from dataclasses import replace
 from enum import Enum
 from fractions import Fraction
@@ -11,6 +10,7 @@ import typer
 
 from liteport.errors import InvalidInputError, NotFoundError
 from liteport.runtime import Manifest, Variant
+from liteport.runtime.summary import notes
 from liteport.terminal import print_table, progress
 
 
@@ -128,7 +128,9 @@ def export(
             mobile=mobile,
             progress=show,
         )
-    _print_all(bundle.manifest)
+    _print_table(bundle.manifest)
+    for line in notes(bundle.manifest):
+        typer.echo(line)
     typer.echo(f"wrote {out}{_size_note(bundle.manifest)}")
     typer.echo(f"next: liteport bench {out}")
 
@@ -152,34 +154,6 @@ def _read_labels(path: Path) -> list[str]:
 def _size_note(manifest: Manifest) -> str:
     total = sum(variant.size_bytes for variant in manifest.variants)
     return f": {len(manifest.variants)} variants, {total / 1e6:.1f} MB"
-
-
-def _print_all(manifest: Manifest) -> None:
-    _print_table(manifest)
-    for variant in manifest.variants:
-        if (found := variant.selection) is not None and found.float_layers:
-            names = ", ".join(f"{layer.layer} ({layer.cause})" for layer in found.float_layers)
-            typer.echo(
-                f"{variant.id}: kept {names} in float: accuracy drops by {found.drop:.2f} points instead of "
-                f"{found.full_drop:.2f} ({found.samples} samples, {found.data})"
-            )
-    if (data := manifest.calibration) is not None:
-        typer.echo(f"calibrated on {data.count} samples of {data.source} ({data.split}), seed {data.seed}")
-        if (found_stability := data.stability) is not None:
-            outputs = found_stability.mean_output_difference
-            typer.echo(
-                f"calibration on one half of them against the other ({found_stability.variant}): ranges differ by "
-                f"{found_stability.median_range_difference:.1%} (median), {found_stability.max_range_difference:.1%} "
-                f"(most: {found_stability.tensor})"
-                + ("" if outputs is None else f"; outputs by {outputs:.2g} on average")
-            )
-    trials = [trial for variant in manifest.variants for trial in variant.runtimes if not trial.ran]
-    for trial in dict.fromkeys(trials):
-        concerned = ", ".join(variant.id for variant in manifest.variants if trial in variant.runtimes)
-        outcome = "not tried in" if trial.ran is None else "not run by"
-        typer.echo(f"{outcome} {trial.name} {trial.version}: {concerned} ({trial.note})")
-    for refused in manifest.refused:
-        print(f"left out: {refused.id}: {refused.reason}", file=sys.stderr)
 
 
 def _print_table(manifest: Manifest) -> None:

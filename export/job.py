@@ -190,7 +190,8 @@ def _preprocessing(specs: Sequence[TensorSpec], given: Any) -> dict[str, Preproc
             if name not in names:
                 raise unknown_name("input in preprocessing", name, names)
         return {name: Preprocessing.of(value) for name, value in given.items()}
-    images = [spec for spec in specs if len(spec.shape) == 4] or specs
+    floating = [spec for spec in specs if spec.dtype.startswith("float")]
+    images = [spec for spec in specs if len(spec.shape) == 4] or floating
     try:
         return {spec.name: Preprocessing.of(given) for spec in images}
     except ValueError as error:
