@@ -13,7 +13,7 @@ from liteport.errors import InvalidInputError, unknown_name
 from liteport.runtime.contents import metadata_spans
 from liteport.runtime.contents.limits import Source
 from liteport.runtime.contents.onnx import ENTRY_KEY, ENTRY_VALUE, METADATA_FIELD
-from liteport.runtime.contents.protobuf import Field, Message
+from liteport.runtime.contents.protobuf import Field, Message, bytes_field
 from liteport.runtime.embedded import (
     DIGEST_FIELD,
     DIGEST_PREFIX,
@@ -85,25 +85,12 @@ def _insert_onnx(content: bytes, text: bytes) -> bytes:
         kept.append(content[start : entry.tag])
         start = entry.end
     kept.append(content[start:])
-    entry_bytes = _bytes_field(ENTRY_KEY, EMBEDDED_NAME.encode()) + _bytes_field(ENTRY_VALUE, text)
-    return b"".join(kept) + _bytes_field(METADATA_FIELD, entry_bytes)
+    entry_bytes = bytes_field(ENTRY_KEY, EMBEDDED_NAME.encode()) + bytes_field(ENTRY_VALUE, text)
+    return b"".join(kept) + bytes_field(METADATA_FIELD, entry_bytes)
 
 
 def _key(model: Message, entry: Field) -> str:
     return Message(model.source, entry.start, entry.end).text(ENTRY_KEY)
-
-
-def _bytes_field(number: int, data: bytes) -> bytes:
-    """Writes a field of Protocol Buffers that holds bytes (wire type 2)."""
-    return _varint(number << 3 | 2) + _varint(len(data)) + data
-
-
-def _varint(value: int) -> bytes:
-    digits = bytearray()
-    while value > 0x7F:
-        digits.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*digits, value])
 
 
 _INSERT: dict[str, Callable[[bytes, bytes], bytes]] = {".tflite": _insert_tflite, ".onnx": _insert_onnx}

@@ -5,7 +5,7 @@ A variant's id names engine and scheme: `tflite-int8` is a TensorFlow Lite file 
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from numpy.typing import NDArray
 
@@ -17,6 +17,9 @@ from .tflite import TFLiteOptions
 from .tracing import Traced
 from .verify import FLOAT16, FLOAT32, INT4, INT8, INT16, Tolerance
 
+Feeds = Mapping[str, NDArray[Any]]
+"""Model input by name, (N, ...) each."""
+
 
 class Converter(Protocol):
     """Makes a file's content."""
@@ -24,15 +27,16 @@ class Converter(Protocol):
     def __call__(
         self,
         traced: Traced,
-        feeds: Mapping[str, NDArray[Any]] | None,
+        feeds: Feeds | None,
         wished: OnnxOptions,
         keep_float: Sequence[str] = (),
+        /,
     ) -> bytes:
         """Converts a model.
 
         Args:
             traced: The model.
-            feeds: Calibration data by input name, (N, ...) each; None where the format needs none.
+            feeds: Calibration data; None where the format needs none.
             wished: The user's options for ONNX.
             keep_float: The values, by their names in the float form, whose operations stay in float.
         """
@@ -69,51 +73,33 @@ class Format:
     convert: Converter
     tolerance: Tolerance
     calibrated: bool = False
-    integer: str | None = None
+    integer: Literal["everywhere", "inside"] | None = None
     float_form: str | None = None
-    session: Callable[[Traced, Mapping[str, NDArray[Any]], OnnxOptions], Session] | None = None
+    session: Callable[[Traced, Feeds, OnnxOptions], Session] | None = None
     verify_at_most: int | None = None
     source_code: bool = False
 
 
 def _tflite(options: TFLiteOptions) -> Converter:
-    def convert(
-        traced: Traced,
-        feeds: Mapping[str, NDArray[Any]] | None,
-        wished: OnnxOptions,  # noqa: ARG001 - of no concern here
-        keep_float: Sequence[str] = (),
-    ) -> bytes:
-        return tflite.convert(traced, feeds, options, keep_float)
-
-    return convert
+    return lambda traced, feeds, _, keep_float=(): tflite.convert(traced, feeds, options, keep_float)
 
 
-def _int4(
-    traced: Traced,
-    feeds: Mapping[str, NDArray[Any]] | None,
-    wished: OnnxOptions,  # noqa: ARG001 - of no concern here
-    keep_float: Sequence[str] = (),
-) -> bytes:
+def _int4(traced: Traced, feeds: Feeds | None, wished: OnnxOptions, keep_float: Sequence[str] = ()) -> bytes:
+    del wished  # of no concern here
     return int4.convert_int4(traced, feeds, keep_float)
 
 
-def _onnx(options: OnnxOptions) -> Converter:
-    def convert(
-        traced: Traced,
-        feeds: Mapping[str, NDArray[Any]] | None,
-        wished: OnnxOptions,
-        keep_float: Sequence[str] = (),
-    ) -> bytes:
-        return onnx.convert(traced, feeds, replace(wished, scheme=options.scheme), keep_float)
-
-    return convert
+def _onnx(scheme: Literal["float32", "float16", "int8"]) -> Converter:
+    return lambda traced, feeds, wished, keep_float=(): onnx.convert(
+        traced, feeds, replace(wished, scheme=scheme), keep_float
+    )
 
 
-def _tflite_session(options: TFLiteOptions) -> Callable[[Traced, Mapping[str, NDArray[Any]], OnnxOptions], Session]:
+def _tflite_session(options: TFLiteOptions) -> Callable[[Traced, Feeds, OnnxOptions], Session]:
     return lambda traced, feeds, _: tflite.Int8Session(traced, feeds, options)
 
 
-def _onnx_session(traced: Traced, feeds: Mapping[str, NDArray[Any]], wished: OnnxOptions) -> Session:
+def _onnx_session(traced: Traced, feeds: Feeds, wished: OnnxOptions) -> Session:
     return onnx.QdqSession(onnx.convert(traced, None, replace(wished, scheme="float32")), feeds, wished)
 
 
@@ -178,13 +164,13 @@ FORMATS = {
             integer="everywhere",
             verify_at_most=200,
         ),
-        Format("onnx-float32", "float32", ".onnx", _onnx(OnnxOptions()), FLOAT32),
-        Format("onnx-float16", "float16", ".onnx", _onnx(OnnxOptions(scheme="float16")), FLOAT16),
+        Format("onnx-float32", "float32", ".onnx", _onnx("float32"), FLOAT32),
+        Format("onnx-float16", "float16", ".onnx", _onnx("float16"), FLOAT16),
         Format(
             "onnx-int8",
             "static QDQ: int8 weights per channel, 8-bit activations",
             ".onnx",
-            _onnx(OnnxOptions(scheme="int8")),
+            _onnx("int8"),
             INT8,
             calibrated=True,
             float_form="onnx-float32",

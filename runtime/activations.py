@@ -20,6 +20,7 @@ from .backends import choose_engine
 from .backends.onnxruntime import session_errors
 from .card import TensorSpec
 from .contents import Contents, Tensor, read_contents
+from .contents.protobuf import bytes_field
 from .inputs import Input
 
 _FLOATS = ("float32", "float16", "float64")
@@ -213,22 +214,8 @@ def with_outputs(names: Iterable[str]) -> bytes:
     A message field that occurs again is merged with what came before (protobuf's encoding guide, "Last One Wins"),
     so a second `graph` that holds nothing but outputs adds them to the first. ONNX Runtime infers their types.
     """
-    outputs = b"".join(_field(_OUTPUT, _field(_NAME, name.encode())) for name in names)
-    return _field(_GRAPH, outputs) if outputs else b""
-
-
-def _field(number: int, payload: bytes) -> bytes:
-    """A length-delimited field (wire type 2)."""
-    return _varint(number << 3 | 2) + _varint(len(payload)) + payload
-
-
-def _varint(value: int) -> bytes:
-    encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
+    outputs = b"".join(bytes_field(_OUTPUT, bytes_field(_NAME, name.encode())) for name in names)
+    return bytes_field(_GRAPH, outputs) if outputs else b""
 
 
 def _one_line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Protocol Buffers' wire format, read without generated code and without trust.
+"""Protocol Buffers' wire format, without generated code; read without trust.
 
 The format (https://protobuf.dev/programming-guides/encoding/): a message is a row of fields, each with its number and
 one of four wire types. Nothing is shared and nothing points anywhere, so that skipping a field is free, however large.
@@ -151,3 +151,16 @@ def _varint(source: Source, at: int, end: int) -> tuple[int, int]:
 
 def _signed(value: int) -> int:
     return value - (1 << 64) if value >> 63 else value
+
+
+def bytes_field(number: int, content: bytes) -> bytes:
+    """Writes a field that holds bytes, which may be a text or a message."""
+    return _encoded(number << 3 | _BYTES) + _encoded(len(content)) + content
+
+
+def _encoded(value: int) -> bytes:
+    digits = bytearray()
+    while value > 0x7F:
+        digits.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*digits, value])
