@@ -49,7 +49,8 @@ def test_the_wheel_is_small_and_has_one_top_level_name(wheel: Path) -> None:
     assert "liteport/__init__.py" not in names  # a namespace package
     assert {f"liteport/{package}/py.typed" for package in ("train", "export", "runtime", "benchmarks")} <= set(names)
     assert not [name for name in names if name.endswith(".npz")]
-    assert wheel.stat().st_size < 200_000
+    # All four packages' sources; numpy and an engine, which it brings, are a hundred times that.
+    assert wheel.stat().st_size < 300_000
 
 
 def test_the_wheel_predicts_without_tensorflow(
