@@ -49,6 +49,10 @@ def check_new_folder(path: Path, *, force: bool, marker: str) -> None:
         OSError: If the place cannot be written to.
     """
     _temporary_folder(path.resolve()).rmdir()
+    _check_replaceable(path, force=force, marker=marker)
+
+
+def _check_replaceable(path: Path, *, force: bool, marker: str) -> None:
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
     if not force:
@@ -59,7 +63,7 @@ def check_new_folder(path: Path, *, force: bool, marker: str) -> None:
 
 def _temporary_folder(path: Path) -> Path:
     """Makes a folder on the file system on which `path` is to be, in the nearest folder there is on the way to it."""
-    nearest = next(parent for parent in path.parents if parent.exists())
+    nearest = next(parent for parent in (*path.parents, path) if parent.exists())
     try:
         return Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=nearest))
     except OSError as error:
@@ -87,6 +91,7 @@ def new_folder(path: Path, *, force: bool, marker: str) -> Iterator[Path]:
         yield beside
         beside.chmod(0o755)  # mkdtemp makes it private to its owner
         path.parent.mkdir(parents=True, exist_ok=True)
+        _check_replaceable(path, force=force, marker=marker)  # again: it took long, and someone else may have been here
         move_into_place(beside, path)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
@@ -102,6 +107,9 @@ def move_into_place(beside: Path, path: Path) -> None:
     try:
         beside.rename(path)
     except BaseException:  # Ctrl-C as well: the older one must not be lost
-        aside.rename(path)
+        if path.exists():  # another process was faster, and replaced it
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            aside.rename(path)
         raise
     shutil.rmtree(aside, ignore_errors=True)

@@ -92,18 +92,30 @@ def muted() -> Iterator[None]:
     sys.stdout.flush()
     sys.stderr.flush()
     saved = os.dup(1), os.dup(2)
-    with tempfile.TemporaryFile() as sink, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        os.dup2(sink.fileno(), 1)
-        os.dup2(sink.fileno(), 2)
-        try:
+    try:
+        with tempfile.TemporaryFile() as sink, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            os.dup2(sink.fileno(), 1)
+            os.dup2(sink.fileno(), 2)
             yield
+    finally:
+        _restore(*saved)
+
+
+def _restore(out: int, err: int) -> None:
+    """Puts standard output and standard error back, whatever Ctrl-C interrupts: it would else stay untold."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        try:
+            os.dup2(out, 1)
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            for descriptor, original in zip((1, 2), saved, strict=True):
-                os.dup2(original, descriptor)
-                os.close(original)
+            try:
+                os.dup2(err, 2)
+            finally:
+                os.close(out)
+                os.close(err)
 
 
 def quiet_import(module: str, extra: str) -> ModuleType:

@@ -11,6 +11,11 @@ from liteport.errors import InvalidInputError
 from liteport.runtime import TensorSpec
 from liteport.terminal import muted, quiet_import
 
+from .foreign import FOREIGN_ERRORS, one_line
+
+# What is computed in float32 instead: TensorFlow Lite has no arithmetic in other floating types.
+_OTHER_PRECISIONS = ("mixed_float16", "mixed_bfloat16", "float16", "bfloat16", "float64")
+
 _DTYPES = ("float32", "float16", "uint8", "int8", "int32", "int64", "bool")
 
 
@@ -34,7 +39,7 @@ def of_keras(model: Any) -> CallableModel:
     """Takes a Keras model: Sequential, functional or subclassed.
 
     Its inference is what is called: dropout off; recurrent layers unrolled, as neither converter takes the lists of
-    tensors that loops are made of; and layers in mixed precision computed in float32, the type of their weights.
+    tensors that loops are made of; and layers in mixed or another precision computed in float32.
 
     Raises:
         InvalidInputError: If the model has not been built, or an input has no fixed shape or an unusable dtype.
@@ -66,10 +71,8 @@ def of_saved_model(path: Path) -> CallableModel:
     try:
         with muted():
             loaded = tf.saved_model.load(str(path))
-    except (OSError, ValueError, KeyError, AttributeError, tf.errors.OpError) as error:
-        raise InvalidInputError(
-            f"{path} cannot be read as a SavedModel: {' '.join(str(error).split())[:300]}"
-        ) from error
+    except (*FOREIGN_ERRORS, tf.errors.OpError) as error:
+        raise InvalidInputError(f"{path} cannot be read as a SavedModel: {one_line(error)}") from error
     signatures = dict(loaded.signatures)
     key = "serving_default" if "serving_default" in signatures else next(iter(signatures), None)
     if key is None or (key != "serving_default" and len(signatures) > 1):
@@ -168,7 +171,7 @@ def _for_inference(model: Any) -> Iterator[None]:
             if getattr(layer, "unroll", None) is False:
                 changed.append((layer, "unroll", False))
                 layer.unroll = True
-            if layer.dtype_policy.name.startswith("mixed_"):
+            if layer.dtype_policy.name in _OTHER_PRECISIONS:
                 changed.append((layer, "dtype_policy", layer.dtype_policy))
                 layer.dtype_policy = "float32"
         yield

@@ -103,7 +103,10 @@ def export(
         raise InvalidInputError("--verify-data and --no-verify exclude each other")
     preprocessing = None
     if scale is not None or offset is not None:
-        preprocessing = {"scale": _number(scale or "1"), "offset": _number(offset or "0")}
+        preprocessing = {
+            "scale": _number("1" if scale is None else scale),
+            "offset": _number("0" if offset is None else offset),
+        }
     onnx = OnnxOptions(calibration_method=calibration_method.value, target=target.value, vnni=vnni)
     with progress() as show:
         bundle = export_bundle(
@@ -137,18 +140,22 @@ def export(
 
 def _number(text: str) -> float:
     try:
-        return float(Fraction(text))
+        over, slash, under = text.partition("/")
+        return float(Fraction(over) / Fraction(under if slash else 1))
     except (ValueError, ZeroDivisionError, OverflowError) as error:
         raise InvalidInputError(f"{text!r} is no number; expected one such as 0.5 or 1/255") from error
 
 
 def _read_labels(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # Windows's editors begin a text with a mark
     except FileNotFoundError as error:
         raise NotFoundError(f"{path} does not exist; expected a text file with one class name a line") from error
     except UnicodeDecodeError as error:
         raise InvalidInputError(f"{path} is no UTF-8 text; expected one class name a line") from error
+    while lines and not lines[-1].strip():
+        del lines[-1]
+    return [line.strip() for line in lines]
 
 
 def _size_note(manifest: Manifest) -> str:

@@ -8,6 +8,11 @@ from typing import Any
 
 from liteport.errors import InvalidInputError, unknown_name
 
+from .foreign import FOREIGN_ERRORS, one_line
+
+# A module may do anything; a script that was not meant to be imported ends the program.
+_IMPORT_ERRORS: tuple[type[BaseException], ...] = (*FOREIGN_ERRORS, SystemExit)
+
 CustomObjects = Mapping[str, Any] | str | Iterable[str] | None
 
 
@@ -40,7 +45,10 @@ def _import(name: str) -> Any:
     sys.path.insert(0, os.getcwd())  # noqa: PTH109 - a text is what the import system takes
     try:
         return importlib.import_module(name)
-    except (ImportError, SyntaxError) as error:
-        raise InvalidInputError(f"custom objects: module {name!r} cannot be imported: {error}") from error
+    except _IMPORT_ERRORS as error:
+        kind = "" if isinstance(error, (ImportError, SyntaxError)) else f"{type(error).__name__}: "
+        raise InvalidInputError(
+            f"custom objects: module {name!r} cannot be imported: {kind}{one_line(error)}"
+        ) from error
     finally:
         sys.path.pop(0)

@@ -2,14 +2,16 @@
 
 import datetime
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import version
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from liteport.errors import (
     BackendError,
     ConversionError,
+    InvalidInputError,
     LiteportError,
     MissingDependencyError,
     VerificationError,
@@ -39,7 +41,7 @@ def export(
     path: str | Path,
     formats: str | Iterable[str] = "all",
     calibration: Any = None,
-    labels: Sequence[str] | None = None,
+    labels: Iterable[str] | None = None,
     preprocessing: Preprocessing | Mapping[str, Any] | None = None,
     verify: Any = None,
     seed: int = 0,
@@ -105,8 +107,8 @@ def export(
     """
     path = Path(path)
     check_new_folder(path, force=force, marker=MANIFEST_FILE)
-    rows = choose_formats(formats)
-    source = load_source(model, custom_objects, safe_mode=safe_mode)
+    named = {formats} if isinstance(formats, str) else set(formats)
+    rows = choose_formats(named)
     wishes = Wishes(
         calibration,
         verify,
@@ -122,12 +124,24 @@ def export(
         try_tflite_runtime,
         mobile,
     )
+    source = load_source(model, custom_objects, safe_mode=safe_mode)
+    _check_not_inside(path, source.file, calibration, verify)
     with tempfile.TemporaryDirectory(prefix="liteport-") as scratch:
         job = make_job(source, wishes, rows, Path(scratch))
-        named = {formats} if isinstance(formats, str) else set(formats)
         with new_folder(path, force=force, marker=MANIFEST_FILE) as folder:
             manifest = _write(job, rows, folder, named, progress)
     return Bundle(path, manifest)
+
+
+def _check_not_inside(path: Path, *used: Any) -> None:
+    """Refuses to replace a folder that holds what the export reads, which would be lost with it."""
+    for given in used:
+        if (
+            isinstance(given, (str, Path))
+            and Path(given).exists()
+            and Path(given).resolve().is_relative_to(path.resolve())
+        ):
+            raise InvalidInputError(f"{path} holds {given}, which would be replaced with it; name another folder")
 
 
 def _write(job: Job, rows: list[Format], folder: Path, named: set[str], progress: ProgressCallback) -> Manifest:
@@ -161,7 +175,7 @@ def _told(row: Format, error: LiteportError) -> LiteportError:
     """A format that was asked for by name must come out, and so its refusal ends the export."""
     if isinstance(error, (ConversionError, BackendError)):
         return ConversionError(f"{row.id}: {error}; leave this format out to export the others")
-    return error
+    return type(error)(f"{row.id}: {error}")
 
 
 def _calibration(job: Job, made: list[str], maker: Maker) -> CalibrationInfo | None:
@@ -178,9 +192,9 @@ def _manifest(
         name=source.name,
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         source=SourceInfo(
-            file=source.file.name if source.file else None,
+            file=source.file.name.encode(errors="replace").decode() if source.file else None,
             sha256=source.sha256(),
-            versions={package: version(package) for package in _VERSIONS},
+            versions=_versions(),
             training=_training_facts(source),
         ),
         input=job.inputs[0],
@@ -191,6 +205,15 @@ def _manifest(
         other_outputs=job.outputs[1:],
         refused=tuple(refused),
     )
+
+
+def _versions() -> dict[str, str]:
+    """The versions of the packages that are installed: not all formats need all, and TensorFlow has several names."""
+    found = {}
+    for package in _VERSIONS:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 def _training_facts(source: Source) -> Mapping[str, Any] | None:

@@ -1,23 +1,24 @@
 """What a user may give as calibration or verification data, and its reading into arrays by input name."""
 
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from liteport.errors import InvalidInputError, NotFoundError
+from liteport.errors import InvalidInputError, LiteportError, NotFoundError
 from liteport.runtime import TensorSpec
 from liteport.runtime.images import open_image
 from liteport.runtime.inputs import Input
 from liteport.runtime.preprocessing import to_batch
 from liteport.train import Dataset, load_dataset
 
+from .foreign import FOREIGN_ERRORS, one_line
+
 _IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+_SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation"}
 _LABELS = "labels"  # an .npz may hold them beside the inputs
 
 
@@ -57,6 +58,7 @@ class ImageFolder:
     path: Path
     files: tuple[Path, ...]
     labels: NDArray[np.integer] | None
+    classes: tuple[str, ...] = ()
 
 
 def named(given: Any, seed: int) -> Any:
@@ -73,6 +75,8 @@ def named(given: Any, seed: int) -> Any:
     """
     if not isinstance(given, (str, Path)):
         return given
+    if not str(given):
+        raise InvalidInputError("the name of the data is empty; expected a data set, a file or a folder of images")
     path = Path(given)
     if path.is_dir():
         return _image_folder(path)
@@ -88,11 +92,29 @@ def named(given: Any, seed: int) -> Any:
             if "x_train" in loaded:
                 return load_dataset(given, seed=seed)
             arrays = {name: loaded[name] for name in loaded.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InvalidInputError(f"{path} cannot be read as arrays: {' '.join(str(error).split())[:200]}") from error
+    except LiteportError:  # of a data set, which says all there is to say
+        raise
+    except FOREIGN_ERRORS as error:
+        raise InvalidInputError(f"{path} cannot be read as arrays: {one_line(error, 200)}") from error
     labels = arrays.pop(_LABELS, None)
     inputs = next(iter(arrays.values())) if len(arrays) == 1 else arrays
     return inputs if labels is None else (inputs, labels)
+
+
+def in_class_order(given: Any, class_names: Sequence[str] | None) -> Any:
+    """Numbers the classes of a folder of images as the model does, where its folders are called as its classes are.
+
+    Args:
+        given: An `ImageFolder`; all else passes.
+        class_names: The model's, or None: folders are then numbered in their alphabetical order, as Keras's
+            `image_dataset_from_directory` does.
+    """
+    if not isinstance(given, ImageFolder) or given.labels is None or class_names is None:
+        return given
+    if not set(given.classes) <= set(class_names):
+        return given
+    order = np.array([class_names.index(name) for name in given.classes])
+    return replace(given, labels=order[given.labels], classes=tuple(class_names))
 
 
 def pools(
@@ -122,6 +144,10 @@ def pools(
         return train, validation
     if isinstance(given, ImageFolder):
         _one_image(specs, str(given.path))
+        if what == "calibration" and given.path.resolve().name.lower() == "test":
+            raise InvalidInputError(
+                f"{given.path} is a test split, to go by its name; calibrate on images of the train split"
+            )
         return given, None
     source = what
     if callable(given):
@@ -154,7 +180,11 @@ def _image_folder(path: Path) -> ImageFolder:
     if len(folders) != len(files):
         return ImageFolder(path, files, None)
     classes = sorted(set(folders))
-    return ImageFolder(path, files, np.array([classes.index(name) for name in folders]))
+    if _SPLITS.issuperset(name.lower() for name in classes):
+        raise InvalidInputError(
+            f"{path} holds splits ({', '.join(classes)}), not classes; name the folder of one of them"
+        )
+    return ImageFolder(path, files, np.array([classes.index(name) for name in folders]), tuple(classes))
 
 
 def _one_image(specs: Sequence[TensorSpec], source: str) -> None:
@@ -188,9 +218,19 @@ def _collected(given: Iterable[Any], specs: Sequence[TensorSpec], limit: int, wh
             break
     if not parts:
         raise InvalidInputError(f"{what} iterable gives no samples")
+    for spec in specs:
+        if len(kinds := {part.inputs[spec.name].dtype.name for part in parts}) > 1:  # joined, pixels would become input
+            raise InvalidInputError(
+                f"{what} iterable gives {' and '.join(sorted(kinds))} for {spec.name!r}; expected raw pixels (uint8) "
+                "or prepared model input (floating) throughout"
+            )
     joined = {spec.name: np.concatenate([part.inputs[spec.name] for part in parts]) for spec in specs}
     known = [part.labels for part in parts if part.labels is not None]
-    return joined, np.concatenate(known) if len(known) == len(parts) else None
+    if known and len(known) < len(parts):
+        raise InvalidInputError(
+            f"{what} iterable gives labels with {len(known)} of {len(parts)} items; expected all or none"
+        )
+    return joined, np.concatenate(known) if known else None
 
 
 def _samples(inputs: Any, labels: Any, source: str, split: str, specs: Sequence[TensorSpec]) -> Samples:

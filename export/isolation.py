@@ -1,11 +1,23 @@
 """Running a script in a process of its own, which may crash without taking the export along."""
 
+import contextlib
+import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
+
+_this_thread = threading.local()
+_BETWEEN_LOOKS = 0.2  # seconds
+
+
+def stop_when(event: threading.Event) -> None:
+    """Has the programs that this thread runs from now on killed as soon as `event` is set."""
+    _this_thread.stop = event
 
 
 class ScriptError(Exception):
@@ -45,16 +57,46 @@ def run_script(
 
 
 def run_program(command: Sequence[str], folder: Path, *, timeout: float) -> str:
-    """Runs a command to its end; see `run_script`."""
+    """Runs a command to its end; see `run_script`. Where it does not end by itself, all that it started is killed."""
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=timeout)
-    except subprocess.TimeoutExpired as error:
-        raise ScriptError(f"it was stopped after {timeout:.0f} s") from error
+        # in a session of its own: a group of processes that can be killed whole
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env={**os.environ, "TMPDIR": str(folder)},  # so that nothing stays of one that is killed
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
     except OSError as error:
         raise ScriptError(f"{command[0]} cannot be started: {error.strerror}") from error
-    lines = [" ".join(line.split()) for line in done.stderr.splitlines() if line.strip()]
-    if done.returncode < 0:
-        raise ScriptError(f"it crashed ({signal.Signals(-done.returncode).name})", lines)
-    if done.returncode:
-        raise ScriptError(lines[-1] if lines else f"it ended with status {done.returncode}", lines)
-    return done.stdout
+    with process:
+        try:
+            output, errors = _awaited(process, timeout)
+        except BaseException:  # Ctrl-C as well
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+    lines = [" ".join(line.split()) for line in errors.splitlines() if line.strip()]
+    if process.returncode < 0:
+        raise ScriptError(f"it crashed ({signal.Signals(-process.returncode).name})", lines)
+    if process.returncode:
+        raise ScriptError(lines[-1] if lines else f"it ended with status {process.returncode}", lines)
+    return output
+
+
+def _awaited(process: subprocess.Popen[str], timeout: float) -> tuple[str, str]:
+    """Returns what a process wrote on standard output and standard error."""
+    stop: threading.Event | None = getattr(_this_thread, "stop", None)
+    end = time.monotonic() + timeout
+    while True:
+        try:
+            return process.communicate(timeout=_BETWEEN_LOOKS)
+        except subprocess.TimeoutExpired as error:
+            if time.monotonic() > end:
+                raise ScriptError(f"it was stopped after {timeout:.0f} s") from error
+            if stop is not None and stop.is_set():
+                raise ScriptError("it was stopped, as the export ended") from error

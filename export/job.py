@@ -1,6 +1,6 @@
 """What all formats of one export share: the traced model, its card, and the data to calibrate and verify on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ from liteport.runtime.card import InputInfo, OutputInfo
 from liteport.train import Dataset, load_dataset
 
 from .calibration import gather, prepared
+from .checks import check_number, check_preprocessing, checked_labels, warn_of_range, with_fitting_labels
 from .formats import Format
-from .given_data import Samples, named
+from .given_data import Samples, in_class_order, named
 from .onnx import OnnxOptions
 from .source import Source
 from .tracing import Traced, trace
@@ -30,7 +31,7 @@ class Wishes:
 
     calibration: Any
     verify: Any
-    labels: Sequence[str] | None
+    labels: Iterable[str] | None
     preprocessing: Preprocessing | Mapping[str, Any] | None
     seed: int
     calibration_count: int
@@ -41,6 +42,17 @@ class Wishes:
     onnx: OnnxOptions
     try_tflite_runtime: bool
     mobile: bool
+
+    def __post_init__(self) -> None:
+        for name, value, least in (
+            ("seed", self.seed, 0),
+            ("calibration_count", self.calibration_count, 1),
+            ("verify_count", self.verify_count, 1),
+            ("batch", 1 if self.batch is None else self.batch, 1),
+        ):
+            check_number(name, value, least)
+        if self.max_drop is not None and not self.max_drop >= 0:  # nor NaN
+            raise InvalidInputError(f"max_drop is {self.max_drop}; expected points of accuracy, 0 or more")
 
 
 @dataclass(frozen=True)
@@ -94,7 +106,11 @@ def make_job(source: Source, wishes: Wishes, rows: Sequence[Format], scratch: Pa
     """
     training = source.training or {}
     seed = training["dataset"]["seed"] if training else 0
-    calibration, verify = named(wishes.calibration, seed), named(wishes.verify, seed)
+    class_names = wishes.labels if wishes.labels is not None else training.get("class_names")
+    class_names = class_names if class_names is None or isinstance(class_names, str) else list(class_names)
+    calibration, verify = (
+        in_class_order(named(data, seed), class_names) for data in (wishes.calibration, wishes.verify)
+    )
     if calibration is None and training and (verify is None or any(row.calibrated for row in rows)):
         calibration = _trained_on(source, training["dataset"])
     if calibration is None and (needy := [row.id for row in rows if row.calibrated]):
@@ -105,10 +121,14 @@ def make_job(source: Source, wishes: Wishes, rows: Sequence[Format], scratch: Pa
     drawn, held_out = _samples(calibration, verify, traced, wishes)
     given = training.get("preprocessing") if wishes.preprocessing is None else wishes.preprocessing
     inputs = _inputs(traced.inputs, given)
-    outputs = _outputs(traced, wishes.labels or training.get("class_names"), calibration)
+    outputs = _outputs(traced, class_names, calibration)
+    for data, samples, what in ((calibration, drawn, "calibration"), (verify, held_out, "verification")):
+        if samples is not None and data is not None and data is not False:
+            warn_of_range(samples, inputs, what)
     job = Job(source, traced, wishes, inputs, outputs, drawn, None)
     if held_out is None:
         return job
+    held_out = with_fitting_labels(held_out, traced.outputs[0])
     answers = {name: array.astype(np.float32) for name, array in traced.answers(job.feeds(held_out)).items()}
     activations = {info.name: info.activation for info in outputs}
     return Job(source, traced, wishes, inputs, outputs, drawn, Reference(held_out, answers, activations))
@@ -165,17 +185,22 @@ def _noise(spec: TensorSpec, count: int, generator: np.random.Generator) -> NDAr
 
 def _inputs(specs: Sequence[TensorSpec], given: Any) -> tuple[InputInfo, ...]:
     preprocessing = _preprocessing(specs, given)
-    return tuple(
-        InputInfo(
-            name=spec.name,
-            shape=spec.shape,
-            layout="NHWC" if len(spec.shape) == 4 else "other",
-            color=_COLORS.get(spec.shape[-1] or 0, "other") if len(spec.shape) == 4 else "other",
-            preprocessing=preprocessing.get(spec.name, Preprocessing()),
-            dtype=spec.dtype,
+    for pixels in preprocessing.values():
+        check_preprocessing(pixels)
+    try:
+        return tuple(
+            InputInfo(
+                name=spec.name,
+                shape=spec.shape,
+                layout="NHWC" if len(spec.shape) == 4 else "other",
+                color=_COLORS.get(spec.shape[-1] or 0, "other") if len(spec.shape) == 4 else "other",
+                preprocessing=preprocessing.get(spec.name, Preprocessing()),
+                dtype=spec.dtype,
+            )
+            for spec in specs
         )
-        for spec in specs
-    )
+    except ValueError as error:  # as many scales as there are channels, or one
+        raise InvalidInputError(str(error)) from error
 
 
 def _preprocessing(specs: Sequence[TensorSpec], given: Any) -> dict[str, Preprocessing]:
@@ -192,13 +217,10 @@ def _preprocessing(specs: Sequence[TensorSpec], given: Any) -> dict[str, Preproc
         return {name: Preprocessing.of(value) for name, value in given.items()}
     floating = [spec for spec in specs if spec.dtype.startswith("float")]
     images = [spec for spec in specs if len(spec.shape) == 4] or floating
-    try:
-        return {spec.name: Preprocessing.of(given) for spec in images}
-    except ValueError as error:
-        raise InvalidInputError(str(error)) from error
+    return {spec.name: Preprocessing.of(given) for spec in images}
 
 
-def _outputs(traced: Traced, labels: Sequence[str] | None, calibration: Any) -> tuple[OutputInfo, ...]:
+def _outputs(traced: Traced, labels: Iterable[str] | None, calibration: Any) -> tuple[OutputInfo, ...]:
     """Describes the outputs; class names are those of the first."""
     classes = traced.outputs[0].shape[-1]
     names = _labels(labels, calibration, classes)
@@ -208,10 +230,8 @@ def _outputs(traced: Traced, labels: Sequence[str] | None, calibration: Any) -> 
     )
 
 
-def _labels(labels: Sequence[str] | None, calibration: Any, classes: int | None) -> tuple[str, ...] | None:
+def _labels(labels: Iterable[str] | None, calibration: Any, classes: int | None) -> tuple[str, ...] | None:
     if labels is None:
         names = calibration.class_names if isinstance(calibration, Dataset) else ()
         return names if len(names) == classes else None
-    if isinstance(labels, str) or len(labels) != classes:
-        raise InvalidInputError(f"labels are {labels!r}; expected {classes} names, one a class")
-    return tuple(map(str, labels))
+    return checked_labels(labels, classes)

@@ -1,6 +1,7 @@
 """The model to export: where it comes from, and what its training recorded."""
 
 import json
+import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from liteport.terminal import muted, quiet_import
 
 from .callable_model import CallableModel, of_keras, of_saved_model
 from .custom_objects import CustomObjects, load_custom_objects
+from .foreign import FOREIGN_ERRORS, one_line
 
 TRAINING_FILE = "training.json"
 _SAVED_MODEL_FILE = "saved_model.pb"
@@ -59,7 +61,7 @@ def load_source(model: Any, custom_objects: CustomObjects = None, *, safe_mode: 
         InvalidInputError: If it is no Keras model, or a custom object is unknown.
         IntegrityError: If training.json is about another model file.
     """
-    keras = quiet_import("keras", "export")
+    keras = _keras()
     if isinstance(model, keras.Model):
         return Source(of_keras(model), model.name, None, None)
     if not isinstance(model, (str, Path)):
@@ -68,7 +70,7 @@ def load_source(model: Any, custom_objects: CustomObjects = None, *, safe_mode: 
     if not path.exists():
         raise NotFoundError(f"{path} does not exist; expected {_EXPECTED}")
     if (path / _SAVED_MODEL_FILE).is_file():
-        return Source(of_saved_model(path), path.resolve().name, path, None)
+        return Source(of_saved_model(path), _text(path.resolve().name), path, None)
     if path.is_dir():
         path = path / "model.keras"
         if not path.is_file():
@@ -78,7 +80,24 @@ def load_source(model: Any, custom_objects: CustomObjects = None, *, safe_mode: 
     training = _read_training(path)
     loaded = _load_keras(path, keras, load_custom_objects(custom_objects), safe_mode)
     name = (training["design"] or loaded.name) if training else path.stem
-    return Source(of_keras(loaded), str(name), path, training)
+    return Source(of_keras(loaded), _text(name), path, training)
+
+
+def _keras() -> Any:
+    """Imports Keras on TensorFlow, whose graphs the converters take."""
+    backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if backend == "tensorflow":
+        quiet_import("tensorflow", "export")  # first: Keras would miss it in words of its own
+        keras = quiet_import("keras", "export")
+        backend = keras.config.backend()  # if it was imported before, this may be another
+    if backend != "tensorflow":
+        raise InvalidInputError(f"Keras runs on {backend!r}; export runs on TensorFlow: set KERAS_BACKEND=tensorflow")
+    return keras
+
+
+def _text(name: Any) -> str:
+    """A name as Unicode: in one of a file, bytes that are none stand as half surrogates, which no format takes."""
+    return str(name).encode(errors="replace").decode()
 
 
 def _load_keras(path: Path, keras: Any, custom_objects: Mapping[str, Any], safe_mode: bool) -> Any:
@@ -88,11 +107,13 @@ def _load_keras(path: Path, keras: Any, custom_objects: Mapping[str, Any], safe_
     with path.open("rb") as file:
         if file.read(len(signature)) != signature:  # of which Keras says that the file was not found
             raise InvalidInputError(f"{path} is no Keras model: its content is not that of a {path.suffix} file")
+    if path.suffix == ".keras" and not zipfile.is_zipfile(path):  # of which Keras says the same
+        raise InvalidInputError(f"{path} cannot be read as a Keras model: its end is missing or damaged; copy it again")
     try:
         with muted():
             model = keras.models.load_model(path, custom_objects, compile=False, safe_mode=safe_mode)
     # Keras has no error of its own: it lets out whatever the zip, HDF5 and JSON readers and its classes raise.
-    except (ValueError, TypeError, KeyError, AttributeError, OSError, ImportError, zipfile.BadZipFile) as error:
+    except (*FOREIGN_ERRORS, quiet_import("tensorflow", "export").errors.OpError) as error:
         raise InvalidInputError(f"{path} cannot be read as a Keras model: {_reason(error)}") from error
     if not isinstance(model, keras.Model):
         raise InvalidInputError(f"{path} holds a {type(model).__name__}, expected a keras.Model")
@@ -101,7 +122,7 @@ def _load_keras(path: Path, keras: Any, custom_objects: Mapping[str, Any], safe_
 
 def _reason(error: Exception) -> str:
     """Keras's message in one line, with what to do about the two refusals that have a remedy."""
-    text = " ".join(str(error).split())
+    text = one_line(error, 10_000)
     if "safe_mode" in text or "enable_unsafe_deserialization" in text:
         return "it holds code (a Lambda layer); if you trust whoever made it, pass --no-safe-mode (safe_mode=False)"
     if "Could not locate" in text or "custom_objects" in text or "Unknown layer" in text:

@@ -44,5 +44,8 @@ def _ranges(contents: Contents) -> dict[str, tuple[float, float]]:
     for tensor in contents.tensors:
         if not tensor.constant and len(tensor.scales) == 1 and tensor.dtype in ("int8", "uint8", "int16", "uint16"):
             limits, scale, zero = np.iinfo(tensor.dtype), tensor.scales[0], tensor.zero_points[0]
-            ranges[tensor.name.removesuffix("_QuantizeLinear_Output")] = ((limits.min - zero) * scale, (limits.max - zero) * scale)
+            ranges[tensor.name.removesuffix("_QuantizeLinear_Output")] = (
+                (limits.min - zero) * scale,
+                (limits.max - zero) * scale,
+            )
     return ranges

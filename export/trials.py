@@ -1,5 +1,6 @@
 """Whether the older TFLite runtime runs a variant too, and gives the same answers."""
 
+import threading
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -12,6 +13,7 @@ from liteport.runtime.contents import read_contents
 from liteport.runtime.inputs import Input
 from liteport.runtime.records import RuntimeTrial
 
+from .isolation import stop_when
 from .job import Job, noise
 from .tflite_runtime import PACKAGE, VERSION, OldRuntime, Unavailable, find_environment, try_in
 
@@ -25,7 +27,8 @@ class Trials:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._pool = ThreadPoolExecutor(1)  # waits for other processes
+        self._stop = threading.Event()
+        self._pool = ThreadPoolExecutor(1, initializer=stop_when, initargs=(self._stop,))  # waits for other processes
         self._runtime = self._pool.submit(find_environment)
         self._trials: dict[str, Future[RuntimeTrial]] = {}
 
@@ -53,7 +56,8 @@ class Trials:
         return (self._trials[variant].result(),) if variant in self._trials else ()
 
     def close(self) -> None:
-        """Ends the trials, those that wait without having run."""
+        """Ends the trials, also those that have not run and the making of the environment."""
+        self._stop.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 

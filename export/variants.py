@@ -92,7 +92,7 @@ class Maker:
         with Model(backend, card) as model:
             if (reference := job.reference) is not None:
                 outputs = answers(model, reference.samples.first(row.verify_at_most))
-                variant = replace(variant, verification=verify(row.id, outputs, reference, row.tolerance))
+                variant = replace(variant, verification=verify(outputs, reference, row.tolerance))
                 if row.source_code:
                     litert = runner(job, row)(content)
                     runtimes = (replace(engine, note=_beside_litert(outputs, litert)),)

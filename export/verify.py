@@ -66,13 +66,10 @@ class Reference:
     activations: Mapping[str, str]
 
 
-def verify(
-    variant: str, outputs: Mapping[str, NDArray[Any]], reference: Reference, tolerance: Tolerance
-) -> Verification:
+def verify(outputs: Mapping[str, NDArray[Any]], reference: Reference, tolerance: Tolerance) -> Verification:
     """Compares an exported model's outputs with Keras's, on held-out samples.
 
     Args:
-        variant: Its id, for messages.
         outputs: What it gave, by output name; perhaps for only the first of the samples, if it is slow.
         reference: What Keras gave.
         tolerance: What is let through.
@@ -86,14 +83,14 @@ def verify(
     for name, whole in reference.outputs.items():
         expected, found = whole[:count], np.asarray(outputs[name], np.float32)
         if found.shape != expected.shape:
-            raise VerificationError(f"{variant} gives {name!r} of shape {found.shape}, the model {expected.shape}")
+            raise VerificationError(f"it gives {name!r} of shape {found.shape}, the model {expected.shape}")
         errors[name] = np.abs(found - expected).reshape(count, -1)
         where = "" if len(reference.outputs) == 1 else f" in {name!r}"
         span = 1.0 if reference.activations[name] in ("softmax", "sigmoid") else float(np.ptp(expected)) or 1.0
         differ = top_class(found) != top_class(expected)
         flipped = differ if flipped is None else flipped  # of a model of several outputs the first decides
         decided = differ & (_margins(expected) > tolerance.margin * span)
-        _judge(f"{variant} is too far from the Keras model{where}", errors[name], decided, tolerance, span)
+        _judge(f"too far from the Keras model{where}", errors[name], decided, tolerance, span)
     assert flipped is not None
     every = np.concatenate(list(errors.values()), axis=1)
     return Verification(

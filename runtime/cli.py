@@ -3,8 +3,10 @@
 Exit codes: 0 success, 1 failure, 2 wrong usage, 3 a gate that the user set is not met, 130 interrupted.
 """
 
+import _thread
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points, version
@@ -82,6 +84,7 @@ def main() -> None:
         os.environ["LITEPORT_DEBUG"] = "1"
     if not os.environ.get("LITEPORT_DEBUG"):
         sys.excepthook = _tell_unforeseen
+    sys.unraisablehook = _interrupt_again
     warnings.formatwarning = _one_line_warning
     sys.exit(_run_and_tell(arguments))
 
@@ -102,6 +105,20 @@ def _run_and_tell(arguments: list[str]) -> int:
         return 0
     except OSError as error:
         return _tell(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", 1, error)
+
+
+def _interrupt_again(ignored: "sys.UnraisableHookArgs") -> None:
+    """Keeps a Ctrl-C that came while an object was being deleted, where Python only tells of exceptions.
+
+    TensorFlow's converter collects garbage after each file, and thousands of its objects clean up in Python, which
+    takes a good part of an export. Raised here it would be lost once more, so another thread sends it, a moment later.
+    """
+    if not issubclass(ignored.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(ignored)
+        return
+    again = threading.Timer(0.05, _thread.interrupt_main)
+    again.daemon = True
+    again.start()
 
 
 def _one_line_warning(

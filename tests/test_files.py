@@ -159,3 +159,35 @@ def test_a_place_that_cannot_be_written_to_is_told_before_any_work(tmp_path: Pat
         with pytest.raises(OSError, match="so nothing can be written there") as raised:
             check_new_folder(path, force=False, marker="m")
         assert raised.value.filename == str(path)
+
+
+def test_a_folder_that_appears_meanwhile_is_not_lost(tmp_path: Path) -> None:
+    def export() -> None:
+        with new_folder(tmp_path / "new", force=False, marker=MARKER) as folder:
+            (folder / MARKER).touch()
+            (tmp_path / "new").mkdir()
+            (tmp_path / "new" / "thesis.tex").write_text("years of work")
+
+    with pytest.raises(AlreadyExistsError):
+        export()
+    assert everything(tmp_path) == ["new", "new/thesis.tex"]
+
+
+def test_of_two_that_replace_the_same_folder_the_faster_wins(older: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rename = Path.rename
+
+    def beaten(self: Path, target: Path) -> Path:
+        if target == older:
+            target.mkdir()
+            (target / "theirs").touch()
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", beaten)
+    with pytest.raises(OSError, match="not empty"), new_folder(older, force=True, marker=MARKER) as folder:
+        (folder / MARKER).write_text("ours")
+    assert everything(older.parent) == ["bundle", "bundle/theirs"]
+
+
+def test_the_root_is_never_replaced() -> None:
+    with pytest.raises((AlreadyExistsError, OSError)):  # the latter where its user may not write there
+        check_new_folder(Path("/"), force=False, marker=MARKER)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from liteport.errors import MissingDependencyError
-from liteport.terminal import no_progress, print_table, progress, quiet_import
+from liteport.terminal import muted, no_progress, print_table, progress, quiet_import
 
 
 def test_elsewhere_than_on_a_terminal_a_line_tells_what_is_done(capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,3 +96,17 @@ def test_a_noisy_package_is_imported_quietly(tmp_path: Path) -> None:
 def test_a_missing_package_is_told() -> None:
     with pytest.raises(MissingDependencyError, match=r'pip install "liteport\[train\]"'):
         quiet_import("no_such_package", "train")
+
+
+def test_output_comes_back_however_silence_ends(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.delenv("LITEPORT_DEBUG", raising=False)
+    with pytest.raises(KeyboardInterrupt), muted():
+        monkeypatch.setattr(sys.stdout, "flush", interrupted)
+    monkeypatch.undo()
+    os.write(2, b"heard")
+    assert capfd.readouterr().err.endswith("heard")

@@ -31,8 +31,9 @@ def rewrite(bundle: Path, change: Callable[[Manifest], Manifest]) -> None:
 def test_shows_a_bundle(tiny_bundle: Path, capsys: Output) -> None:
     assert run(["inspect", str(tiny_bundle)]) == 0
     out = capsys.readouterr().out
-    assert "tiny: grayscale 28x28x1 in, 10 classes out (softmax)" in out
-    assert "calibrated on 500 images" in out
+    assert "input input: grayscale N x 28 x 28 x 1 float32 = pixel x 0.00392156862745098 + 0.0" in out
+    assert "output output: N x 10 (softmax); 0, 1, 2, 3" in out
+    assert "calibrated on 500 samples of tiny (train), seed 0, minmax" in out
     for variant in ("tflite-float32", "tflite-int8", "tflite-int16x8", "onnx-int8"):
         assert sum(f" {variant} " in line for line in out.splitlines()) == 1
     assert "zero point -128" in out
@@ -52,7 +53,7 @@ def test_shows_a_bundle_with_nothing_optional(bundle: Path, capsys: Output) -> N
     assert run(["inspect", str(bundle)]) == 0
     out = capsys.readouterr().out
     assert "from a live model" in out
-    assert "labels" not in out
+    assert "0, 1, 2" not in out
     assert "calibrated" not in out
 
 

@@ -198,7 +198,8 @@ def test_real_variants(tiny_bundle: Path, tmp_path: Path) -> None:
         progress=lambda what, done, total, note: seen.update({what: (done, total)}),
     )
     found = _measured(report)
-    assert set(found) == {variant.id for variant in read_bundle(tiny_bundle).manifest.variants}
+    # all but the source code for microcontrollers, which no engine runs
+    assert set(found) == {variant.id for variant in read_bundle(tiny_bundle).manifest.variants} - {"c-array"}
     assert report.bundles[0].reference == "tflite-float32"
     training = read_bundle(tiny_bundle).manifest.source.training or {}
     test = load_dataset(training["dataset"]["source"]).test

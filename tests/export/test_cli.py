@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from liteport.errors import InvalidInputError
 from liteport.runtime import read_bundle
 from liteport.runtime.cli import run
 
@@ -66,6 +67,8 @@ def test_bad_input_is_one_line_with_exit_code_1_and_leaves_nothing(tiny_run: Pat
         (["--calibration", "minst"], "did you mean 'mnist'"),
         (["--labels", "none.txt"], "none.txt does not exist"),
         (["--scale", "1/0"], "'1/0' is no number"),
+        (["--scale", ""], "'' is no number"),
+        (["--scale", "0"], "a scale that is not 0"),
         (["--out", "/proc/liteport"], "/proc/"),  # cannot be written to, not even by root
     ],
 )
@@ -77,6 +80,27 @@ def test_every_unusable_option_is_told(
         run(["export", str(tiny_run), *arguments])
     assert message in str(raised.value)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\xef\xbb\xbf0\r\n1\r\n2\r\n3\r\n4\r\n5\r\n6\r\n7\r\n8\r\n nine \r\n\r\n", None),  # as Windows writes it
+        (b"0\n\n2\n3\n4\n5\n6\n7\n8\n9\n", "label 1 is ''"),
+        (b"\n", r"labels are \[\]; expected 10 names"),
+        (b"\xff\xfe0\x00", "is no UTF-8 text"),
+    ],
+)
+def test_files_of_labels(tiny_run: Path, tmp_path: Path, content: bytes, message: str | None) -> None:
+    (tmp_path / "names.txt").write_bytes(content)
+    arguments = ["--format", "tflite-float32", "--no-try-tflite-runtime", "--no-verify"]
+    call = ["export", *map(str, [tiny_run, "--labels", tmp_path / "names.txt", *arguments, "--out", tmp_path / "b"])]
+    if message:
+        with pytest.raises(InvalidInputError, match=message):
+            run(call)
+        return
+    assert run(call) == 0
+    assert read_bundle(tmp_path / "b").manifest.output.labels == (*"012345678", "nine")
 
 
 FULL_DISK = """

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import shutil
 import signal
@@ -13,6 +14,7 @@ from liteport.errors import (
     AlreadyExistsError,
     ConversionError,
     InvalidInputError,
+    LiteportWarning,
     NotFoundError,
     VerificationError,
 )
@@ -367,8 +369,12 @@ def test_a_run_whose_data_is_gone_needs_other_data_or_none(tiny_run: Path, tiny_
 def test_a_data_set_lends_its_class_names_to_a_model_of_as_many_classes(tiny_data: Path, tmp_path: Path) -> None:
     for classes, labels in ((10, tuple("0123456789")), (4, None)):
         model = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(classes)])
-        bundle = export(model, tmp_path / str(classes), "tflite-float32", calibration=load_dataset(tiny_data))
+        with contextlib.nullcontext() if labels else pytest.warns(LiteportWarning, match="accuracy is not measured"):
+            bundle = export(model, tmp_path / str(classes), "tflite-float32", calibration=load_dataset(tiny_data))
         assert bundle.manifest.output.labels == labels
+        found = bundle.manifest.variants[0].verification
+        assert found is not None
+        assert (found.accuracy is None) == (labels is None)
 
 
 def test_integer_formats_need_calibration_data(tmp_path: Path, foreign_model: keras.Model) -> None:
@@ -420,7 +426,7 @@ def test_a_refused_variant_leaves_the_old_bundle_and_nothing_else(
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     strict = {**vars(FORMATS["tflite-int8"]), "tolerance": Tolerance(0.0, 0.0, 0.0, 0.0)}
     monkeypatch.setattr(exporter, "choose_formats", lambda wanted: [type(FORMATS["tflite-int8"])(**strict)])
-    with pytest.raises(VerificationError, match="tflite-int8 is too far from the Keras model"):
+    with pytest.raises(VerificationError, match="tflite-int8: too far from the Keras model"):
         export(tiny_run, out, "tflite-int8", force=True)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
@@ -441,7 +447,11 @@ def test_what_a_format_cannot_express_is_refused_with_its_name(tmp_path: Path) -
         ({"preprocessing": {"scale": "x"}}, "preprocessing .* cannot be used"),
         ({"preprocessing": {"gamma": 2}}, "expected scale and offset, or mean and std"),
         ({"calibration": np.zeros((9, 32, 32, 3), np.uint8)}, "expected .28, 28, 1"),
-        ({"calibration_count": 0}, "sample counts are 0"),
+        ({"calibration_count": 0}, "calibration_count is 0; expected a whole number from 1"),
+        ({"seed": -1}, "seed is -1; expected a whole number from 0"),
+        ({"max_drop": float("nan")}, "max_drop is nan"),
+        ({"preprocessing": {"scale": [1, 2]}}, "preprocessing has 2 channels, the input 1"),
+        ({"labels": []}, r"labels are \[\]; expected 10 names"),
         ({"formats": "tflite-int2"}, "unknown format 'tflite-int2'; did you mean"),
         ({"calibration": "minst"}, "did you mean 'mnist'"),
     ],
@@ -452,6 +462,30 @@ def test_unusable_arguments_are_refused_before_anything_is_written(
     with pytest.raises(InvalidInputError, match=message):
         export(tiny_run, tmp_path / "b", **changes)  # type: ignore[arg-type]
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_is_not_replaced_while_the_export_reads_from_it(tiny_run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "b"
+    export(tiny_run, out, "tflite-float32", try_tflite_runtime=False)
+    shutil.copy(tiny_run / "model.keras", out / "mine.keras")
+    with pytest.raises(InvalidInputError, match=r"b holds .*mine\.keras, which would be replaced with it"):
+        export(out / "mine.keras", out, "tflite-float32", force=True)
+    assert (out / "mine.keras").is_file()
+
+
+def test_formats_may_come_from_any_iterable_and_must_then_come_out(tmp_path: Path) -> None:
+    model = hard()
+    with pytest.raises(ConversionError, match="tflite-int16x8"):
+        export(model, tmp_path / "b", (name for name in ("tflite-int16x8", "tflite-float32")), pixels(model))
+    assert not list(tmp_path.iterdir())
+
+
+def test_packages_that_are_not_installed_have_no_version(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporter, "_VERSIONS", ("liteport", "no-such-package"))
+    bundle = export(tiny_run, tmp_path / "b", "tflite-float32", verify=False, try_tflite_runtime=False)
+    assert list(bundle.manifest.source.versions) == ["liteport"]
 
 
 def test_a_missing_model_or_data_set_is_told(tiny_run: Path, tmp_path: Path) -> None:

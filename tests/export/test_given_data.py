@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from liteport.errors import InvalidInputError, NotFoundError
-from liteport.export.given_data import ImageFolder, Samples, named, opened, pools
+from liteport.export.given_data import ImageFolder, Samples, in_class_order, named, opened, pools
 from liteport.runtime import TensorSpec
 from liteport.train import Dataset, load_dataset
 
@@ -124,6 +124,15 @@ def test_names_of_data_sets(tiny_data: Path) -> None:
     assert isinstance(named("mnist", 0), Dataset)
 
 
+def test_a_data_set_that_is_incomplete_says_so_itself(tmp_path: Path) -> None:
+    np.savez(tmp_path / "half.npz", x_train=PIXELS)
+    with pytest.raises(InvalidInputError, match=r"half\.npz lacks y_train, x_test, y_test") as raised:
+        named(tmp_path / "half.npz", 0)
+    assert str(raised.value).count("half.npz") == 1
+    with pytest.raises(InvalidInputError, match="the name of the data is empty"):  # not the working directory
+        named("", 0)
+
+
 def image_folder(path: Path, by_class: bool) -> Path:
     for number, pixels in enumerate(PIXELS):
         folder = path / "abc"[LABELS[number]] if by_class else path
@@ -145,6 +154,26 @@ def test_a_folder_of_images_with_or_without_classes(by_class: bool, tmp_path: Pa
         np.testing.assert_array_equal(samples.labels, LABELS[numbers])
     else:
         assert samples.labels is None
+
+
+def test_folders_are_numbered_as_the_models_classes_of_their_names(tmp_path: Path) -> None:
+    folder = named(image_folder(tmp_path / "images", by_class=True), 0)
+    letters = ["abc"[number] for number in folder.labels]
+    ordered = in_class_order(folder, ["d", "c", "a", "b"])
+    assert [["d", "c", "a", "b"][number] for number in ordered.labels] == letters
+    np.testing.assert_array_equal(in_class_order(folder, ["cat", "dog", "eel"]).labels, folder.labels)
+    assert in_class_order(PIXELS, ["a"]) is PIXELS
+
+
+def test_splits_are_no_classes_and_the_test_split_is_not_calibrated_on(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        image_folder(tmp_path / "data" / split, by_class=True)
+    with pytest.raises(InvalidInputError, match=r"data holds splits \(test, train\), not classes"):
+        named(tmp_path / "data", 0)
+    held_out = named(tmp_path / "data" / "test", 0)
+    with pytest.raises(InvalidInputError, match="is a test split"):
+        pools(held_out, "calibration", (IMAGE,), 10)
+    assert pools(held_out, "verification", (IMAGE,), 10) == (held_out, None)
 
 
 def test_only_images_that_are_drawn_get_opened(tmp_path: Path) -> None:
@@ -169,8 +198,23 @@ def test_only_images_that_are_drawn_get_opened(tmp_path: Path) -> None:
         ((PIXELS, LABELS[:3]), r"10 images but labels of shape \(3,\)"),
         ((PIXELS, np.eye(10)), r"10 images but labels of shape \(10, 10\)"),
         ((PIXELS, LABELS / 2), "labels of shape .* type float64"),
+        (iter([PIXELS, PIXELS / 255]), "gives float32 and uint8 for 'image'; expected .* throughout"),
+        (iter([(PIXELS, LABELS), PIXELS]), "gives labels with 1 of 2 items"),
     ],
-    ids=["shape", "dtype", "nan", "empty", "no items", "item", "name", "few labels", "one-hot", "half classes"],
+    ids=[
+        "shape",
+        "dtype",
+        "nan",
+        "empty",
+        "no items",
+        "item",
+        "name",
+        "few labels",
+        "one-hot",
+        "half classes",
+        "mixed types",
+        "some labels",
+    ],
 )
 def test_unusable_data_is_refused(given: object, message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
@@ -204,6 +248,19 @@ def test_unusable_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "bad.npy").write_bytes(b"no array")
     (tmp_path / "empty.npz").write_bytes(b"")
     np.save(tmp_path / "objects.npy", np.array([{}], object), allow_pickle=True)
-    for name in ("bad.npy", "empty.npz", "objects.npy"):
+    literal, size = "{'descr': '|u1', 'shape': ((((", "(999999999999999, 9)"
+    for file, header in (
+        ("token.npy", literal),  # TokenError
+        ("huge.npy", f"{{'descr': '|u1', 'fortran_order': False, 'shape': {size}}}"),  # MemoryError
+    ):
+        start = b"\x93NUMPY\x01\x00" + (len(header) + 1).to_bytes(2, "little")
+        (tmp_path / file).write_bytes(start + header.encode() + b"\n" + bytes(99))
+    np.savez(tmp_path / "method.npz", image=PIXELS)
+    content = (tmp_path / "method.npz").read_bytes()
+    entry = content.index(b"PK\x01\x02")
+    (tmp_path / "method.npz").write_bytes(
+        content[: entry + 10] + b"\x63" + content[entry + 11 :]
+    )  # NotImplementedError
+    for name in ("bad.npy", "empty.npz", "objects.npy", "token.npy", "huge.npy", "method.npz"):
         with pytest.raises(InvalidInputError, match="cannot be read as arrays"):
             named(tmp_path / name, 0)

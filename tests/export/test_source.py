@@ -1,5 +1,7 @@
 import json
+import os
 import shutil
+import zipfile
 from pathlib import Path
 
 import keras
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 
 from liteport.errors import IntegrityError, InvalidInputError, NotFoundError
+from liteport.export.custom_objects import load_custom_objects
 from liteport.export.source import Source, load_source
 from liteport.train import build_model
 
@@ -72,10 +75,78 @@ def test_what_is_no_model_is_refused(tmp_path: Path, tiny_data: Path) -> None:
 
 def test_a_truncated_model_is_refused(tiny_run: Path, tmp_path: Path) -> None:
     whole = (tiny_run / "model.keras").read_bytes()
-    for size in (len(whole) // 2, len(whole) - 10):
+    for size in (10, len(whole) // 2, len(whole) - 10):
         (tmp_path / "cut.keras").write_bytes(whole[:size])
-        with pytest.raises(InvalidInputError, match="cannot be read as a Keras model"):
+        with pytest.raises(InvalidInputError, match="cannot be read as a Keras model: its end is missing or damaged"):
             load_source(tmp_path / "cut.keras")
+
+
+def with_config(model: Path, config: bytes, path: Path) -> Path:
+    """Copies a `.keras` file with another description of its layers."""
+    with zipfile.ZipFile(model) as old, zipfile.ZipFile(path, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, config if name == "config.json" else old.read(name))
+    return path
+
+
+def test_errors_of_every_reader_are_told_in_one_line(tmp_path: Path) -> None:
+    for name in ("whole.keras", "whole.h5"):
+        small().save(tmp_path / name)
+    deep = with_config(tmp_path / "whole.keras", b"[" * 100_000, tmp_path / "deep.keras")  # RecursionError
+    content = (tmp_path / "whole.h5").read_bytes()
+    (tmp_path / "tree.h5").write_bytes(content.replace(b"TREE", b"BREE"))  # RuntimeError of h5py
+    for path in (deep, tmp_path / "tree.h5"):
+        with pytest.raises(InvalidInputError, match="cannot be read as a Keras model: ") as raised:
+            load_source(path)
+        assert "\n" not in str(raised.value)
+
+
+def test_the_message_of_a_layer_that_fails_has_no_colours(tmp_path: Path) -> None:
+    class Failing(keras.layers.Layer):
+        def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
+            return x
+
+    keras.Sequential([keras.Input((4,)), Failing()]).save(tmp_path / "failing.keras")
+
+    def fail(self: Failing, x: keras.KerasTensor) -> keras.KerasTensor:
+        raise ZeroDivisionError("in the layer")
+
+    Failing.call = fail  # type: ignore[method-assign]
+    with pytest.raises(InvalidInputError, match="cannot be read as a Keras model: ") as raised:
+        load_source(tmp_path / "failing.keras", {"Failing": Failing})
+    assert "\x1b" not in str(raised.value)
+
+
+def test_a_file_name_that_is_no_unicode_gives_a_name_that_is(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"net\xff.keras")
+    small().save(tmp_path / "net.keras")
+    (tmp_path / "net.keras").rename(path)
+    assert load_source(path).name == "net?"
+
+
+def test_another_backend_of_keras_is_told(monkeypatch: pytest.MonkeyPatch, tiny_run: Path) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    with pytest.raises(InvalidInputError, match=r"Keras runs on 'jax'; .* KERAS_BACKEND=tensorflow"):
+        load_source(tiny_run)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("raise SystemExit(7)", "SystemExit: 7"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("raise RuntimeError('two\\nlines')", "RuntimeError: two lines"),
+        ("def (", "invalid syntax"),
+    ],
+)
+def test_a_module_that_cannot_be_imported_is_told(
+    code: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = f"module_{len(code)}"
+    (tmp_path / f"{name}.py").write_text(code)
+    with pytest.raises(InvalidInputError, match=f"module '{name}' cannot be imported: {message}"):
+        load_custom_objects(f"{name}:Layer")
 
 
 def test_a_record_of_another_model_is_refused(tiny_run: Path, tmp_path: Path) -> None:
@@ -112,8 +183,6 @@ class Halve(keras.layers.Layer):
 def test_custom_layers_come_from_a_module_of_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "halving_layers.py").write_text(MODULE)
     monkeypatch.chdir(tmp_path)
-    from liteport.export.custom_objects import load_custom_objects
-
     halve = load_custom_objects("halving_layers:Halve")["Halve"]
     keras.Sequential([keras.Input((4,)), halve()]).save("halve.keras")
     with pytest.raises(InvalidInputError, match="--custom-objects module:name"):

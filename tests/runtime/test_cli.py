@@ -1,5 +1,6 @@
 import os
 import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -109,3 +110,29 @@ def test_a_full_disk_is_one_line(tiny_bundle: Path) -> None:
     assert call.returncode != 0
     assert b"No space left on device" in call.stderr
     assert b"Traceback" not in call.stderr
+
+
+INTERRUPTED_WHILE_CLEARING_UP = """
+import sys, time
+from liteport.runtime import cli
+
+class Interrupted:
+    def __del__(self):
+        raise KeyboardInterrupt  # where Python goes on, having told of it
+
+def work(arguments):
+    Interrupted()
+    for _ in range(300):
+        time.sleep(0.1)
+
+cli.run = work
+sys.argv[1:] = []
+cli.main()
+"""
+
+
+def test_ctrl_c_is_not_lost_while_objects_are_deleted() -> None:
+    call = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_WHILE_CLEARING_UP], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (call.returncode, call.stderr) == (130, "interrupted; what was unfinished is not kept\n")
