@@ -13,8 +13,8 @@ from liteport.terminal import muted, quiet_import
 
 from .foreign import FOREIGN_ERRORS, one_line
 
-# What is computed in float32 instead: TensorFlow Lite has no arithmetic in other floating types.
-_OTHER_PRECISIONS = ("mixed_float16", "mixed_bfloat16", "float16", "bfloat16", "float64")
+# What weights may not be held in: TensorFlow Lite has no arithmetic in these types, ONNX Runtime little.
+_OTHER_PRECISIONS = ("float16", "bfloat16", "float64")
 
 _DTYPES = ("float32", "float16", "uint8", "int8", "int32", "int64", "bool")
 
@@ -39,14 +39,21 @@ def of_keras(model: Any) -> CallableModel:
     """Takes a Keras model: Sequential, functional or subclassed.
 
     Its inference is what is called: dropout off; recurrent layers unrolled, as neither converter takes the lists of
-    tensors that loops are made of; and layers in mixed or another precision computed in float32.
+    tensors that loops are made of; and layers in mixed precision computed in float32, the type of their weights.
 
     Raises:
-        InvalidInputError: If the model has not been built, or an input has no fixed shape or an unusable dtype.
+        InvalidInputError: If the model has not been built, computes in another precision, or an input has no fixed
+            shape or an unusable dtype.
     """
     keras = quiet_import("keras", "export")
     if not model.built:
         raise InvalidInputError(f"{model.name} has no input shape yet; call it once on a batch before the export")
+    for layer in model._flatten_layers():
+        if layer.dtype_policy.name in _OTHER_PRECISIONS:
+            raise InvalidInputError(
+                f"{model.name} computes in {layer.dtype_policy.name} (layer {layer.name!r}); expected float32 or mixed "
+                "precision: build it anew under the policy float32, and give it this one's weights (set_weights)"
+            )
     structure, by_keyword = _input_structure(model, keras)
     tensors = keras.tree.flatten(structure)
     names = _clean([tensor.name for tensor in tensors], "input")
@@ -120,7 +127,10 @@ def _built(shape: Any, name: str, model: str) -> Any:
     if isinstance(shape, dict):
         return {key: _built(item, key, model) for key, item in shape.items()}
     if not isinstance(shape, (list, tuple)) or not shape:
-        raise InvalidInputError(f"{model} does not say what it takes; call it once on a batch before the export")
+        raise InvalidInputError(
+            f"{model} does not say what it takes; call it once on a batch before the export, or put it into a model "
+            "that does: keras.Model(inputs, model(inputs)) of a keras.Input"
+        )
     if isinstance(shape[0], (list, tuple, dict)):
         return [_built(item, f"{name}_{number}", model) for number, item in enumerate(shape)]
     return _Built(name, (None, *shape[1:]))
@@ -171,7 +181,7 @@ def _for_inference(model: Any) -> Iterator[None]:
             if getattr(layer, "unroll", None) is False:
                 changed.append((layer, "unroll", False))
                 layer.unroll = True
-            if layer.dtype_policy.name in _OTHER_PRECISIONS:
+            if layer.dtype_policy.name.startswith("mixed_"):
                 changed.append((layer, "dtype_policy", layer.dtype_policy))
                 layer.dtype_policy = "float32"
         yield

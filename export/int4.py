@@ -78,9 +78,10 @@ def quantize_int4(float_file: bytes, keep_float: Sequence[str] = ()) -> bytes:
     for name in keep_float:
         if name not in given:
             raise unknown_name("tensor to keep in float", name, sorted(given))
+    recipe = _recipe(contents, keep_float)
     quantizer = quiet_import("litert_quantizer.quantizer", "export").Quantizer
     with told_as_refusal(_WHO, ValueError, RuntimeError), muted():
-        work = quantizer(float_file, _recipe(contents, keep_float))
+        work = quantizer(float_file, recipe)
         result = work.quantize(enable_progress_bar=False, enable_progress_report=False)
     return _with_versions(bytes(result.quantized_model))
 

@@ -24,6 +24,7 @@ from .isolation import ScriptError, run_script
 _WORKER = Path(__file__).with_name("micro_worker.py")
 _TIMEOUT = 600  # seconds: far more than the search, or a thousand images of a model that fits a microcontroller, takes
 _NO_KERNEL = re.compile(r"op ?code '?([A-Z0-9_]+)")
+_FLOAT_ONLY = re.compile(r"INT8 != FLOAT32\).*; Node (?P<op>\w+) \(number")  # a kernel, but for float32 only
 
 
 @dataclass(frozen=True)
@@ -167,4 +168,6 @@ def _run_worker(tflite: bytes, command: str, *arguments: str) -> str:
             who = "TensorFlow Lite for Microcontrollers"
             if missing := _NO_KERNEL.search(" ".join(error.lines)):
                 raise ConversionError(f"{who} has no kernel for {missing[1]}") from error
+            if missing := _FLOAT_ONLY.search("; ".join(error.lines)):
+                raise ConversionError(f"{who} has no int8 kernel for {missing['op']}") from error
             raise ConversionError(f"{who} refuses the model: {'; '.join(error.lines[:2]) or error.reason}") from error

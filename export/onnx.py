@@ -1,8 +1,11 @@
 """ONNX files, by tf2onnx, passes of our own (`onnx_passes`) and onnxruntime's quantizer (`onnx_quantization`)."""
 
 import logging
+import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -13,13 +16,20 @@ from liteport.errors import ConversionError, require
 from liteport.runtime import TensorSpec
 from liteport.terminal import muted, quiet_import
 
+from .isolation import ScriptError, run_program
 from .onnx_options import OnnxOptions
 from .onnx_passes import tidy
 from .onnx_quantization import QdqSession
-from .refusal import told_as_refusal
+from .refusal import placed, told_as_refusal
 from .tracing import Traced
 
 __all__ = ["OnnxOptions", "QdqSession", "convert"]
+
+# Operations without a float16 form that onnxruntime's converter does not know to leave alone.
+_FLOAT32_ONLY = ("IsInf",)
+
+_LOADING = "import sys, onnxruntime; onnxruntime.InferenceSession(sys.argv[1], providers=['CPUExecutionProvider'])"
+_LOADING_TIMEOUT = 300  # seconds
 
 # One model is converted to several formats, and quantized many times: the float32 file by function and opset.
 _converted: WeakKeyDictionary[Any, dict[int, bytes]] = WeakKeyDictionary()
@@ -68,8 +78,7 @@ def _float32(traced: Traced, opset: int) -> bytes:
         _check_operations(model, onnx.defs, opset)
         _name_edges(model, traced)
         model = tidy(model)
-        with told_as_refusal("ONNX's checker", onnx.checker.ValidationError, onnx.shape_inference.InferenceError):
-            onnx.checker.check_model(model, full_check=True)
+        _check(model)
         known[opset] = model.SerializeToString()
     return known[opset]
 
@@ -81,19 +90,33 @@ def _from_tensorflow(traced: Traced, opset: int) -> Any:
     signature = [tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in traced.inputs]
     with told_as_refusal("tf2onnx", ValueError, RuntimeError, NotImplementedError, KeyError, AttributeError), muted():
         model, _ = tf2onnx.convert.from_function(
-            traced.function, input_signature=signature, opset=opset, custom_op_handlers={"Erfc": (_erfc, [])}
+            traced.function, input_signature=signature, opset=opset, custom_op_handlers=_HANDLERS
         )
     return model
 
 
 def _erfc(context: Any, node: Any, _name: str, _arguments: Any) -> None:
-    """1 - erf(x), for tf2onnx, which has no form of TensorFlow's Erfc, the heart of GELU."""
+    """1 - erf(x), the heart of GELU."""
+    _with_one(context, node, "Erf", one_first=True)
+
+
+def _expm1(context: Any, node: Any, _name: str, _arguments: Any) -> None:
+    """exp(x) - 1, the heart of CELU."""
+    _with_one(context, node, "Exp", one_first=False)
+
+
+def _with_one(context: Any, node: Any, kind: str, *, one_first: bool) -> None:
+    """Makes the difference of an operation's value and one."""
     dtype, shape, outputs = context.get_dtype(node.output[0]), context.get_shape(node.output[0]), list(node.output)
-    one = context.make_const(f"{node.name}/one", np.array(1, np.float32))
-    erf = context.make_node("Erf", list(node.input), dtypes=[dtype], shapes=[shape])
-    inputs = [one.output[0], erf.output[0]]
+    one = context.make_const(f"{node.name}/one", np.array(1, np.float32)).output[0]
+    value = context.make_node(kind, list(node.input), dtypes=[dtype], shapes=[shape]).output[0]
+    inputs = [one, value] if one_first else [value, one]
     context.remove_node(node.name)
     context.make_node("Sub", inputs, outputs=outputs, name=node.name, dtypes=[dtype], shapes=[shape])
+
+
+# TensorFlow's operations of which tf2onnx has no form.
+_HANDLERS: dict[str, tuple[Any, list[Any]]] = {"Erfc": (_erfc, []), "Expm1": (_expm1, [])}
 
 
 def _check_operations(model: Any, defs: Any, opset: int) -> None:
@@ -104,11 +127,8 @@ def _check_operations(model: Any, defs: Any, opset: int) -> None:
     """
     for node in model.graph.node:
         if node.domain in ("", "ai.onnx") and not _known(defs, node.op_type, opset):
-            layer = node.name.removeprefix("PartitionedCall/").rpartition("/")[0] or node.name
-            raise ConversionError(
-                f"tf2onnx refuses the model: it has no form in ONNX's opset {opset} of TensorFlow's {node.op_type}, "
-                f"which {layer} computes"
-            )
+            where = placed(node.op_type, [node.name.removeprefix("PartitionedCall/")])
+            raise ConversionError(f"tf2onnx refuses the model: {where}: it has no form of that in ONNX's opset {opset}")
 
 
 def _known(defs: Any, kind: str, opset: int) -> bool:
@@ -147,15 +167,39 @@ def _state_shape(shape: Any, spec: TensorSpec) -> None:
             shape.dim.add()
 
 
+def _check(model: Any) -> None:
+    onnx = require("onnx", "export")
+    with told_as_refusal("ONNX's checker", onnx.checker.ValidationError, onnx.shape_inference.InferenceError):
+        onnx.checker.check_model(model, full_check=True)
+
+
 def _float16(content: bytes) -> bytes:
     onnx = require("onnx", "export")
     float16 = require("onnxruntime.transformers.float16", "export")
-    model = float16.convert_float_to_float16(onnx.load_from_string(content), keep_io_types=True)
+    left = [*float16.DEFAULT_OP_BLOCK_LIST, *_FLOAT32_ONLY]
+    model = float16.convert_float_to_float16(onnx.load_from_string(content), keep_io_types=True, op_block_list=left)
     # The casts at the edges are appended last, while ONNX asks for nodes in the order in which they run.
     require("onnxruntime.transformers.onnx_model", "export").OnnxModel(model).topological_sort()
-    onnx.checker.check_model(model, full_check=True)
+    _check(model)
     converted: bytes = model.SerializeToString()
+    _try_loading(converted)
     return converted
+
+
+def _try_loading(content: bytes) -> None:
+    """Loads a file in a process of its own: onnxruntime 1.32 crashes on some float16 files (layouts of recurrent ones).
+
+    Raises:
+        ConversionError: If it is not loaded.
+    """
+    with tempfile.TemporaryDirectory(prefix="liteport-") as name:
+        (file := Path(name) / "model.onnx").write_bytes(content)
+        try:
+            run_program([sys.executable, "-c", _LOADING, str(file)], file.parent, timeout=_LOADING_TIMEOUT)
+        except ScriptError as error:
+            raise ConversionError(
+                f"onnxruntime {version('onnxruntime')} does not load the float16 file: {error.reason[:300]}"
+            ) from error
 
 
 def _described(content: bytes, options: OnnxOptions) -> bytes:

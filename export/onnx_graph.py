@@ -93,7 +93,9 @@ class Graph:
         takers = self.consumers(name)
         return takers[0] if len(takers) == 1 and name not in self.outputs else None
 
-    def insert(self, before: Any, kind: str, inputs: Sequence[str], shape: list[int | None] | None) -> str:
+    def insert(
+        self, before: Any, kind: str, inputs: Sequence[str], shape: list[int | None] | None, **attributes: Any
+    ) -> str:
         """Puts a new node before another.
 
         Args:
@@ -101,13 +103,14 @@ class Graph:
             kind: The new node's operation.
             inputs: Its inputs.
             shape: The sizes of its value.
+            **attributes: Its attributes.
 
         Returns:
             The name of its value, which reads like that of its first input.
         """
         output = self.fresh(inputs[0])
         position = next(number for number, node in enumerate(self.nodes) if node is before)
-        self.nodes.insert(position, self._onnx.helper.make_node(kind, list(inputs), [output]))
+        self.nodes.insert(position, self._onnx.helper.make_node(kind, list(inputs), [output], **attributes))
         self._note(output, shape)
         return output
 

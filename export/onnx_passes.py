@@ -13,6 +13,7 @@ from .onnx_flatten import fix_shapes, flatten, merge_reshapes, unwrap_products
 from .onnx_folding import fold
 from .onnx_graph import Graph
 from .onnx_layout import order_of, remove_turns
+from .onnx_sizes import fix_transposed, round_up_scales, sizes_for_scales
 
 
 def tidy(model: Any) -> Any:
@@ -22,6 +23,8 @@ def tidy(model: Any) -> Any:
         model: A `ModelProto`; it is changed.
     """
     graph = Graph(model)
+    fix_transposed(graph)
+    round_up_scales(graph)
     fix_shapes(graph)
     graph.infer()
     unwrap_products(graph)
@@ -31,6 +34,7 @@ def tidy(model: Any) -> Any:
     graph.drop_unused()
     flatten(graph)
     fold(graph)
+    sizes_for_scales(graph)
     graph.rename()
     del model.opset_import[:]  # tf2onnx names a domain that nothing here is of
     model.opset_import.add(version=graph.opset)

@@ -17,6 +17,10 @@ _OPERATION = re.compile(r"^'tfl?\.(?P<kind>\w+)' op (?P<reason>.*)")
 # The older quantizer's, which do not say where.
 _BY_KIND = re.compile(r"not yet supported for op: '(?P<kind>\w+)'")
 
+# What Keras puts above the error that a layer raised.
+_KERAS = re.compile(r"Exception encountered when calling \S+\n\s*(?P<reason>\S.*)")
+_COLOUR = re.compile(r"\x1b\[\d+m")
+
 _NUMBERED = re.compile(r".+_\d+$")
 
 # What MLIR means, in words.
@@ -40,7 +44,7 @@ def told_as_refusal(
     try:
         yield
     except kinds as error:
-        raise ConversionError(f"{who} refuses the model: {_reason(str(error) or repr(error), locate)}") from error
+        raise ConversionError(f"{who} refuses the model: {_reason(_text(error), locate)}") from error
 
 
 def layers_of(name: str) -> tuple[str, ...]:
@@ -67,6 +71,13 @@ def placed(kind: str, names: Sequence[str]) -> str:
     more = f" and {len(layers) - _MOST_NAMED} more" if len(layers) > _MOST_NAMED else ""
     named = ", ".join(repr(layer) for layer in layers[:_MOST_NAMED])
     return f"{kind} in layer{'s' if len(layers) > 1 else ''} {named}{more}"
+
+
+def _text(error: Exception) -> str:
+    """What an error says: of a mere key its kind too, and of what Keras says of a layer's error that itself."""
+    text = _COLOUR.sub("", repr(error) if isinstance(error, KeyError) else str(error) or repr(error))
+    found = _KERAS.search(text)
+    return found["reason"] if found else text
 
 
 def _reason(text: str, locate: Callable[[str], Sequence[str]] | None) -> str:

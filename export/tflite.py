@@ -204,10 +204,9 @@ def require_integer(content: bytes, *, edges: bool = False) -> None:
     floating = floating_tensors(content, edges=edges)
     if floating:
         users = floating_ops(content) or [f"tensor {name!r}" for name in floating]
+        left = "1 tensor is" if len(floating) == 1 else f"{len(floating)} tensors are"
         more = f" and {len(users) - 3} more" if len(users) > 3 else ""
-        raise ConversionError(
-            f"{_WHO} has no integer form of {'; '.join(users[:3])}{more}: {len(floating)} tensors are left in float"
-        )
+        raise ConversionError(f"{_WHO} has no integer form of {'; '.join(users[:3])}{more}: {left} left in float")
 
 
 def floating_tensors(content: bytes, *, edges: bool = False) -> list[str]:

@@ -1,6 +1,6 @@
 """A model's inference graph, traced once and frozen for all converters."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from liteport.errors import InvalidInputError
+from liteport.errors import ConversionError, InvalidInputError
 from liteport.runtime import TensorSpec
 from liteport.terminal import muted, quiet_import
 
 from .callable_model import CallableModel
-from .refusal import told_as_refusal
+from .graph_rewriting import frozen
+from .refusal import placed, told_as_refusal
 
 _REFERENCE_BATCH = 256
 
@@ -97,11 +98,13 @@ def trace(model: CallableModel, folder: Path, batch: int | None = None) -> Trace
         muted(),
     ):
         live = tf.function(flat, input_signature=specs).get_concrete_function()
-    frozen = _with_products_for_negations(_freezer()(live, lower_control_flow=False), tf)
+    _check_no_state(live)
+    constant = frozen(live)
+    _check_no_tables(constant, len(inputs))
 
     @tf.function(input_signature=specs)  # type: ignore[untyped-decorator]
     def serve(*tensors: Any) -> dict[str, Any]:
-        return dict(zip(names, frozen(*tensors), strict=True))
+        return dict(zip(names, constant(*tensors), strict=True))
 
     module = tf.Module()
     module.serve = serve
@@ -110,34 +113,8 @@ def trace(model: CallableModel, folder: Path, batch: int | None = None) -> Trace
     with muted():
         signatures = {"serving_default": serve.get_concrete_function()}
         tf.saved_model.save(module, str(folder), signatures=signatures, options=options)
-    outputs = tuple(
-        _output_spec(name, tensor, inputs[0].shape[0]) for name, tensor in zip(names, frozen.outputs, strict=True)
-    )
-    return Traced(live, serve, folder, inputs, outputs, tuple(map(_activation, frozen.outputs)))
-
-
-def _freezer() -> Any:
-    """What TensorFlow's converters turn variables into constants with; it is not among its public names."""
-    return quiet_import("tensorflow.python.framework.convert_to_constants", "export").convert_variables_to_constants_v2
-
-
-def _with_products_for_negations(frozen: Any, tf: Any) -> Any:
-    """Writes -x as x * -1, which is the same: TensorFlow Lite has no integer kernel for the former.
-
-    Layer normalization negates, and would else keep every transformer from being an integer model.
-    """
-    graph = frozen.graph.as_graph_def()
-    negations = [node for node in graph.node if node.op == "Neg" and node.attr["T"].type == tf.float32.as_datatype_enum]
-    if not negations:
-        return frozen
-    for node in negations:
-        factor = graph.node.add(name=f"{node.name}/minus_one", op="Const")
-        factor.attr["dtype"].type = tf.float32.as_datatype_enum
-        factor.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(-1.0, tf.float32))
-        node.op = "Mul"
-        node.input.append(factor.name)
-    whole = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(graph, name=""), [])
-    return whole.prune(*([tensor.name for tensor in tensors] for tensors in (frozen.inputs, frozen.outputs)))
+    outputs = _output_specs(names, live, constant, inputs)
+    return Traced(live, serve, folder, inputs, outputs, tuple(map(_activation, constant.outputs)))
 
 
 def _with_batch(spec: TensorSpec, batch: int | None) -> TensorSpec:
@@ -150,9 +127,63 @@ def _with_batch(spec: TensorSpec, batch: int | None) -> TensorSpec:
     return replace(spec, shape=(batch, *spec.shape[1:]))
 
 
-def _output_spec(name: str, tensor: Any, batch: int | None) -> TensorSpec:
-    shape = tuple(tensor.shape.as_list()) if tensor.shape.rank is not None else (None,)
-    return TensorSpec(name, tensor.dtype.name, (batch, *shape[1:]))
+def _check_no_state(live: Any) -> None:
+    """Refuses models that remember something from one call to the next.
+
+    Raises:
+        ConversionError: With the operations that do and their layers.
+    """
+    changes = [operation for operation in live.graph.get_operations() if operation.type.startswith("Assign")]
+    if changes:
+        where = placed(changes[0].type, [operation.name for operation in changes])
+        raise ConversionError(
+            f"the model keeps state from one call to the next ({where}), which no format holds; make it without "
+            "(stateful=False)"
+        )
+
+
+def _check_no_tables(constant: Any, count: int) -> None:
+    """Refuses models that look values up in tables, which are left over as inputs of a frozen graph.
+
+    Raises:
+        ConversionError: With the layers that do.
+    """
+    if len(constant.inputs) > count:
+        tables = placed("a lookup table", [tensor.name for tensor in constant.inputs[count:]])
+        raise ConversionError(f"the model has {tables}, which no format holds; look up before the model is called")
+
+
+def _output_specs(
+    names: Sequence[str], live: Any, constant: Any, inputs: Sequence[TensorSpec]
+) -> tuple[TensorSpec, ...]:
+    """Describes the outputs; what no graph tells of their shapes, an answer to zeros does.
+
+    Raises:
+        ConversionError: If an output does not hold one answer for each sample.
+    """
+    tf = quiet_import("tensorflow", "export")
+    batch = inputs[0].shape[0]
+    shapes = [one.shape.merge_with(other.shape) for one, other in zip(live.outputs, constant.outputs, strict=True)]
+    if any(shape.rank is None or None in shape[1:] for shape in shapes):
+        answers = live(*(tf.zeros((batch or 1, *spec.shape[1:]), spec.dtype) for spec in inputs))
+        shapes = [_filled(shape, answer.shape, batch) for shape, answer in zip(shapes, answers, strict=True)]
+    for name, shape in zip(names, shapes, strict=True):
+        if shape.rank == 0 or shape[0] not in (None, batch):
+            raise ConversionError(
+                f"the model's output {name!r} has shape {tuple(shape)}; expected one answer for each sample of the "
+                f"batch, that is ({batch or 'N'}, ...)"
+            )
+    return tuple(
+        TensorSpec(name, tensor.dtype.name, (batch, *shape.as_list()[1:]))
+        for name, tensor, shape in zip(names, constant.outputs, shapes, strict=True)
+    )
+
+
+def _filled(shape: Any, found: Any, batch: int | None) -> Any:
+    """A shape with what is not known of it taken from one answer's; the batch stays."""
+    if found.rank == 0:
+        return found
+    return ([batch] if shape.rank is None else shape[:1]) + found[1:]
 
 
 def _activation(output: Any) -> str:

@@ -112,5 +112,5 @@ def test_a_traced_model_is_converted_as_its_float_file_is(traced: Traced, int4_f
 
 def test_without_a_large_dense_layer_there_is_nothing_to_do(tmp_path: Path) -> None:
     small = keras.Sequential([keras.Input((8, 8, 1)), layers.Conv2D(4, 3), layers.Flatten(), layers.Dense(2)])
-    with pytest.raises(ConversionError, match="no dense layer of 1024 weights or more"):
+    with pytest.raises(ConversionError, match=r"^the model has no dense layer of 1024 weights or more"):
         convert_int4(trace(of_keras(small), tmp_path), None)

@@ -122,6 +122,7 @@ GREY: dict[str, Callable[[], keras.Model]] = {
     "transposed": lambda: maps(layers.Conv2DTranspose(8, 3, strides=2, padding="same", activation="relu")),
     "crop": lambda: maps(layers.Cropping2D(1), layers.Permute((2, 1, 3))),
     "layer norm": lambda: maps(layers.LayerNormalization(), layers.Conv2D(8, 3, activation="gelu")),
+    "exponentials": lambda: maps(layers.Conv2D(4, 3, activation="celu"), layers.Activation("celu")),
     "dense on maps": lambda: maps(layers.Dense(6, activation="relu", bias_initializer="normal")),
     "flat": lambda: maps(layers.Flatten(), layers.BatchNormalization(), layers.ReLU()),
     "squeeze and excite": squeeze_excite,
@@ -249,8 +250,25 @@ class Regularized(keras.Layer):  # type: ignore[misc]
 
 def test_an_operation_that_onnx_lacks_is_named_with_its_layer() -> None:
     model = keras.Sequential([keras.Input((4,)), Regularized(name="strange"), layers.Dense(2)])
-    with traced(model) as graph, pytest.raises(ConversionError, match=r"TensorFlow's Betainc, which .*strange"):
+    with traced(model) as graph, pytest.raises(ConversionError, match=r"Betainc in layer 'strange': it has no form"):
         convert(graph, None, OnnxOptions())
+
+
+def test_what_has_no_float16_form_stays_float32() -> None:
+    model = keras.Sequential([keras.Input((3, 4, 2)), layers.Softmax(axis=(1, 2))])  # tells infinities apart
+    with traced(model) as graph:
+        content = convert(graph, None, OnnxOptions("float16"))
+        images = RNG.random((2, 3, 4, 2), np.float32)
+        expected = graph.answers({"input": images})["output"]
+    # half precision keeps three digits, and these are below 1
+    np.testing.assert_allclose(run(content, {"input": images})["output"], expected, atol=1e-3)
+
+
+def test_a_float16_file_that_crashes_the_engine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("liteport.export.onnx._LOADING", "import os; os.abort()")
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(2)])
+    with traced(model) as graph, pytest.raises(ConversionError, match=r"does not load .* it crashed \(SIGABRT\)"):
+        convert(graph, None, OnnxOptions("float16"))
 
 
 def test_int8_without_data_is_refused() -> None:

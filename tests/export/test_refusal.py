@@ -86,6 +86,11 @@ MLIR = (
         ("\n  what is wrong\nTraceback of something", "what is wrong"),
         ("op not yet supported for op: 'NEG'.", "op not yet supported for op: 'NEG'."),
         ("", "ValueError('')"),
+        (
+            "in user code:\n\n  ValueError: Exception encountered when calling Dense.call().\n  \n  \x1b[1mwhat is "
+            "wrong\x1b[0m\n  \n  Arguments received by Dense.call():",
+            "what is wrong",
+        ),
         ("x" * 1000, "x" * 300),
     ],
 )
@@ -93,6 +98,14 @@ def test_of_a_screenful_the_line_that_matters_is_told(error: str, told: str) -> 
     with pytest.raises(ConversionError) as caught, told_as_refusal("A converter", ValueError):
         raise ValueError(error)
     assert str(caught.value) == f"A converter refuses the model: {told}"
+
+
+def test_of_a_key_its_kind_is_told() -> None:
+    with (
+        pytest.raises(ConversionError, match=r"refuses the model: KeyError\('float8'\)"),
+        told_as_refusal("X", KeyError),
+    ):
+        raise KeyError("float8")
 
 
 def test_other_errors_pass() -> None:

@@ -151,15 +151,16 @@ def test_float_io_is_integer_inside(uneven_traced: Traced, images: dict[str, NDA
 
 def test_float_left_inside_is_told_by_operation_and_layer(traced: Make) -> None:
     sequence = keras.Input((6, 4))
-    x = layers.LayerNormalization(name="norm")(sequence)
+    x = layers.Activation("elu", name="bend")(layers.Dense(4)(sequence))
+    x = layers.LayerNormalization()(x)
     x = layers.MultiHeadAttention(2, 2, name="attend")(x, x)
     model = keras.Model(sequence, layers.Dense(2)(layers.GlobalAveragePooling1D()(x)))
     samples = {"input": np.random.default_rng(0).random((10, 6, 4), np.float32)}
     content = convert(traced(model), samples, INT8)
-    # Layer normalization negates the mean, and NEG has a floating kernel only; attention itself is integer.
-    assert floating_ops(content) == ["NEG in layer 'norm'"]
+    # ELU has a floating kernel only; attention and normalization are integer.
+    assert floating_ops(content) == ["ELU in layer 'bend'"]
     for edges in (False, True):
-        with pytest.raises(ConversionError, match="no integer form of NEG in layer 'norm': 2 tensors are left"):
+        with pytest.raises(ConversionError, match="no integer form of ELU in layer 'bend': 2 tensors are left"):
             require_integer(content, edges=edges)
 
 

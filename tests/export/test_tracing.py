@@ -162,3 +162,10 @@ def test_what_has_no_fixed_size_is_refused() -> None:
     words = keras.Sequential([keras.Input((1,), dtype="string"), layers.StringLookup(vocabulary=["a"])], name="words")
     with pytest.raises(InvalidInputError, match="words takes 'input' of dtype string"):
         of_keras(words)
+
+
+@pytest.mark.parametrize("policy", ["float16", "float64"])
+def test_other_precisions_than_float32_are_refused(policy: str) -> None:
+    model = keras.Sequential([keras.Input((2,)), layers.Dense(1, dtype=policy, name="odd")], name="other")
+    with pytest.raises(InvalidInputError, match=rf"other computes in {policy} \(layer 'odd'\); expected float32"):
+        of_keras(model)
