@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,14 @@ class CallableModel:
         inputs: Each input's name, dtype and shape, batch first (None where it is free). A single one is called "input".
         call: From one tensor per input to the outputs by name, in the model's own order. A single output is called
             "output". To be called inside `tf.function`.
+        as_it_is: The same with loops left alone, where `call` unrolls them; else None. It says what is right: Keras
+            (3.15) unrolls some masked layers that go backwards to another answer.
     """
 
     name: str
     inputs: tuple[TensorSpec, ...]
     call: Callable[..., dict[str, Any]]
+    as_it_is: Callable[..., dict[str, Any]] | None = None
 
 
 def of_keras(model: Any) -> CallableModel:
@@ -59,13 +63,14 @@ def of_keras(model: Any) -> CallableModel:
     names = _clean([tensor.name for tensor in tensors], "input")
     specs = tuple(_spec(model.name, *entry) for entry in zip(names, tensors, strict=True))
 
-    def call(*inputs: Any) -> dict[str, Any]:
+    def answers(*inputs: Any, unroll: bool) -> dict[str, Any]:
         packed = keras.tree.pack_sequence_as(structure, list(inputs))
-        with _for_inference(model):
+        with _for_inference(model, unroll=unroll):
             outputs = model(**packed, training=False) if by_keyword else model(packed, training=False)
         return _named_outputs(outputs, getattr(model, "output_names", None), keras)
 
-    return CallableModel(model.name, specs, call)
+    as_it_is = partial(answers, unroll=False) if any(map(_loops, model._flatten_layers())) else None
+    return CallableModel(model.name, specs, partial(answers, unroll=True), as_it_is)
 
 
 def of_saved_model(path: Path) -> CallableModel:
@@ -172,13 +177,17 @@ def _clean(names: Sequence[str], single: str) -> list[str]:
     return found
 
 
+def _loops(layer: Any) -> bool:
+    return getattr(layer, "unroll", None) is False
+
+
 @contextmanager
-def _for_inference(model: Any) -> Iterator[None]:
+def _for_inference(model: Any, *, unroll: bool) -> Iterator[None]:
     """Sets layers for tracing, and back: the model may be a live one that goes on training."""
     changed: list[tuple[Any, str, Any]] = []
     try:
         for layer in model._flatten_layers():  # there is no public way to layers inside layers
-            if getattr(layer, "unroll", None) is False:
+            if unroll and _loops(layer):
                 changed.append((layer, "unroll", False))
                 layer.unroll = True
             if layer.dtype_policy.name.startswith("mixed_"):

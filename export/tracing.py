@@ -1,6 +1,6 @@
 """A model's inference graph, traced once and frozen for all converters."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -86,18 +86,7 @@ def trace(model: CallableModel, folder: Path, batch: int | None = None) -> Trace
     tf = quiet_import("tensorflow", "export")
     inputs = tuple(_with_batch(spec, batch) for spec in model.inputs)
     specs = [tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in inputs]
-    names: list[str] = []
-
-    def flat(*tensors: Any) -> list[Any]:
-        outputs = model.call(*tensors)
-        names[:] = outputs
-        return list(outputs.values())
-
-    with (
-        told_as_refusal("TensorFlow's tracing", ValueError, TypeError, NotImplementedError, tf.errors.OpError),
-        muted(),
-    ):
-        live = tf.function(flat, input_signature=specs).get_concrete_function()
+    live, names = _graph_of(model.call, specs)
     _check_no_state(live)
     constant = frozen(live)
     _check_no_tables(constant, len(inputs))
@@ -114,7 +103,25 @@ def trace(model: CallableModel, folder: Path, batch: int | None = None) -> Trace
         signatures = {"serving_default": serve.get_concrete_function()}
         tf.saved_model.save(module, str(folder), signatures=signatures, options=options)
     outputs = _output_specs(names, live, constant, inputs)
-    return Traced(live, serve, folder, inputs, outputs, tuple(map(_activation, constant.outputs)))
+    own = live if model.as_it_is is None else _graph_of(model.as_it_is, specs)[0]
+    return Traced(own, serve, folder, inputs, outputs, tuple(map(_activation, constant.outputs)))
+
+
+def _graph_of(call: Callable[..., dict[str, Any]], specs: Sequence[Any]) -> tuple[Any, list[str]]:
+    """Traces a function; returns the graph, whose outputs are a list, and their names."""
+    tf = quiet_import("tensorflow", "export")
+    names: list[str] = []
+
+    def flat(*tensors: Any) -> list[Any]:
+        outputs = call(*tensors)
+        names[:] = outputs
+        return list(outputs.values())
+
+    with (
+        told_as_refusal("TensorFlow's tracing", ValueError, TypeError, NotImplementedError, tf.errors.OpError),
+        muted(),
+    ):
+        return tf.function(flat, input_signature=specs).get_concrete_function(), names
 
 
 def _with_batch(spec: TensorSpec, batch: int | None) -> TensorSpec:

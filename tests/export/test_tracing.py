@@ -169,3 +169,15 @@ def test_other_precisions_than_float32_are_refused(policy: str) -> None:
     model = keras.Sequential([keras.Input((2,)), layers.Dense(1, dtype=policy, name="odd")], name="other")
     with pytest.raises(InvalidInputError, match=rf"other computes in {policy} \(layer 'odd'\); expected float32"):
         of_keras(model)
+
+
+def test_the_reference_has_its_loops_as_they_are(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(0)
+    backwards = layers.GRU(3, go_backwards=True, return_sequences=True, zero_output_for_mask=True)
+    model = keras.Sequential(
+        [keras.Input((4,), dtype="int32"), layers.Embedding(9, 4, mask_zero=True), backwards], name="words"
+    )
+    tokens = np.array([[3, 5, 0, 0], [1, 2, 3, 0]], np.int32)
+    traced = trace(of_keras(model), tmp_path)
+    # Keras unrolls this layer to something else, which verification must see; the graph is the same, hence exact
+    np.testing.assert_allclose(traced.answers({"input": tokens})["output"], model(tokens), rtol=1e-6)
