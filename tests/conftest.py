@@ -38,9 +38,9 @@ def tiny_run(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = keras.Sequential(
         [
             keras.Input((28, 28, 1), name="input"),
-            layers.Conv2D(16, 3, strides=2, activation="relu"),
-            layers.Conv2D(32, 3, strides=2, activation="relu"),
-            layers.Flatten(),
+            layers.Conv2D(16, 3, strides=2, activation="relu", name="conv2d"),
+            layers.Conv2D(32, 3, strides=2, activation="relu", name="conv2d_1"),
+            layers.Flatten(name="flatten"),
             layers.Dense(10, activation="softmax", name="output"),
         ],
         name="tiny",

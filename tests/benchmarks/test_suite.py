@@ -148,7 +148,9 @@ def test_ctrl_c_leaves_nothing(
     np.savez(tmp_path / "data.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
     stand_in({"tflite-int8": {"predict": "hang"}, "tflite-float32": {"predict": "hang"}}, log=log)
     program = (
-        "import sys; from liteport.benchmarks import benchmark, process\n"
+        "import signal, sys; from liteport.benchmarks import benchmark, process\n"
+        # a shell without job control has it ignored
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"process.COMMAND = {process.COMMAND!r}\n"
         "benchmark(sys.argv[1], sys.argv[2], out=sys.argv[3], rounds=1, runs=1)"
     )

@@ -113,8 +113,10 @@ def test_a_full_disk_is_one_line(tiny_bundle: Path) -> None:
 
 
 INTERRUPTED_WHILE_CLEARING_UP = """
-import sys, time
+import signal, sys, time
 from liteport.runtime import cli
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell without job control has it ignored
 
 class Interrupted:
     def __del__(self):
