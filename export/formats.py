@@ -84,9 +84,8 @@ def _tflite(options: TFLiteOptions) -> Converter:
     return lambda traced, feeds, _, keep_float=(): tflite.convert(traced, feeds, options, keep_float)
 
 
-def _int4(traced: Traced, feeds: Feeds | None, wished: OnnxOptions, keep_float: Sequence[str] = ()) -> bytes:
-    del wished  # of no concern here
-    return int4.convert_int4(traced, feeds, keep_float)
+def _int4() -> Converter:
+    return lambda traced, _, __, keep_float=(): int4.convert_int4(traced, keep_float)
 
 
 def _onnx(scheme: Literal["float32", "float16", "int8"]) -> Converter:
@@ -126,7 +125,7 @@ FORMATS = {
             "tflite-int4",
             "dynamic range: int4 weights of dense layers, int8 of others; experimental",
             ".tflite",
-            _int4,
+            _int4(),
             INT4,
         ),
         # What a microcontroller or an NPU takes.

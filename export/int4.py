@@ -12,10 +12,8 @@ range. It needs no calibration data. Other forms were tried on x86 with LiteRT 2
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
-
-from numpy.typing import NDArray
 
 from liteport.errors import ConversionError, require, unknown_name
 from liteport.runtime.contents import Contents, read_contents
@@ -37,14 +35,12 @@ _MINIMUM_RUNTIME = b"min_runtime_version"
 
 def convert_int4(
     traced: Traced,
-    samples: Mapping[str, NDArray[Any]] | None = None,  # noqa: ARG001 - as other converters are called
     keep_float: Sequence[str] = (),
 ) -> bytes:
     """Converts a traced model to a file with 4-bit weights.
 
     Args:
         traced: The model.
-        samples: Not needed.
         keep_float: As for `quantize_int4`.
 
     Returns:

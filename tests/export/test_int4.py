@@ -107,10 +107,10 @@ def test_layers_can_be_kept_in_float(float_file: bytes) -> None:
 
 
 def test_a_traced_model_is_converted_as_its_float_file_is(traced: Traced, int4_file: bytes) -> None:
-    assert convert_int4(traced, None) == int4_file
+    assert convert_int4(traced) == int4_file
 
 
 def test_without_a_large_dense_layer_there_is_nothing_to_do(tmp_path: Path) -> None:
     small = keras.Sequential([keras.Input((8, 8, 1)), layers.Conv2D(4, 3), layers.Flatten(), layers.Dense(2)])
     with pytest.raises(ConversionError, match=r"^the model has no dense layer of 1024 weights or more"):
-        convert_int4(trace(of_keras(small), tmp_path), None)
+        convert_int4(trace(of_keras(small), tmp_path))
