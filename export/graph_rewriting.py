@@ -195,6 +195,31 @@ def _dilate(nodes: _Nodes, split: Any) -> bool:
     return True
 
 
+def _sizes_known(graph: Any) -> bool:
+    """Lets a Reshape work out its one unknown size by itself (-1) instead of from sizes read while the model runs.
+
+    Keras's Flatten reads the batch's size. In TensorFlow Lite that makes every later tensor dynamic, and delegates
+    then take the graph in parts, or in older versions not at all.
+    """
+    tf = quiet_import("tensorflow", "export")
+    nodes, changed = _Nodes(graph), False
+    for node in [node for node in graph.node if node.op == "Reshape"]:
+        packed = nodes.source(node, 1)
+        if packed.op != "Pack":
+            continue
+        sizes = [nodes.constant(packed, position) for position in range(len(packed.input))]
+        if sizes.count(None) != 1 or any(size is not None and size < 1 for size in sizes):
+            continue
+        kind = node.attr["Tshape"].type
+        shape = [-1 if size is None else int(size) for size in sizes]
+        known = graph.node.add(name=f"{node.name}/sizes", op="Const")
+        known.attr["dtype"].type = kind
+        known.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(shape, tf.dtypes.as_dtype(kind)))
+        node.input[1] = known.name
+        changed = True
+    return changed
+
+
 def _pass_through(node: Any) -> None:
     """Lets a node give its first input as it is."""
     del node.input[1:]
@@ -204,4 +229,10 @@ def _pass_through(node: Any) -> None:
     node.attr["T"].type = kind
 
 
-_RULES: tuple[Callable[[Any], bool], ...] = (_no_roundings, _dilations, _products_for_negations, _products_for_squares)
+_RULES: tuple[Callable[[Any], bool], ...] = (
+    _no_roundings,
+    _dilations,
+    _sizes_known,
+    _products_for_negations,
+    _products_for_squares,
+)

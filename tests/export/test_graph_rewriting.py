@@ -112,3 +112,11 @@ def test_outputs_without_a_batch_are_refused(tmp_path: Path) -> None:
     model = keras.Model(inputs, keras.ops.mean(layers.Dense(3)(inputs), axis=0))
     with pytest.raises(ConversionError, match=r"shape \(3,\); expected one answer for each sample"):
         trace(of_keras(model), tmp_path)
+
+
+def test_no_size_is_read_while_the_model_runs(tmp_path: Path) -> None:
+    stack = (layers.Conv2D(4, 3), layers.Flatten(), layers.Dense(6), layers.Reshape((2, 3)))
+    model, graph = traced(tmp_path, (5, 5, 3), *stack)
+    content = convert(graph, None, TFLiteOptions())
+    assert not {"SHAPE", "STRIDED_SLICE", "PACK"} & set(kinds(content))
+    check(model, content, ".tflite")
