@@ -30,6 +30,10 @@ class IntegrityError(LiteportError, ValueError):
     """A bundle that is incomplete, damaged or edited."""
 
 
+class SignatureError(IntegrityError):
+    """A bundle that none of the trusted keys signed as it is."""
+
+
 class MissingDependencyError(LiteportError, ImportError):
     """A package that this work needs is not installed."""
 

@@ -10,6 +10,7 @@ from .errors import (
     LiteportError,
     MissingDependencyError,
     NotFoundError,
+    SignatureError,
 )
 from .loading import load
 from .manifest import Manifest, Variant
@@ -28,6 +29,7 @@ __all__ = [
     "NotFoundError",
     "Prediction",
     "Preprocessing",
+    "SignatureError",
     "TensorSpec",
     "Variant",
     "load",

@@ -3,13 +3,16 @@
 import hashlib
 import os
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from liteport.errors import IntegrityError, InvalidInputError, NotFoundError
+from liteport.errors import IntegrityError, InvalidInputError, NotFoundError, SignatureError
 
+from .keys import Key
 from .manifest import MANIFEST_FILE, Manifest
 from .records import FileInfo
+from .signatures import MAX_SIGNATURE_BYTES, SIGNATURE_FILE, check_signature
 
 _MAX_MANIFEST_BYTES = 4 << 20
 
@@ -19,10 +22,17 @@ _NEVER_WAIT_NOR_FOLLOW = sum(getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_
 
 @dataclass(frozen=True)
 class Bundle:
-    """A folder with a manifest and one model file per variant."""
+    """A folder with a manifest and one model file per variant.
+
+    Attributes:
+        path: The folder.
+        manifest: What it says of itself.
+        signed_by: The fingerprint of the key that signed it, where that was checked.
+    """
 
     path: Path
     manifest: Manifest
+    signed_by: str | None = None
 
     def __fspath__(self) -> str:
         return str(self.path)
@@ -56,18 +66,36 @@ class Bundle:
         return content
 
 
-def read_bundle(path: str | os.PathLike[str]) -> Bundle:
+def read_bundle(path: str | os.PathLike[str], *, public_key: Key | Sequence[Key] | None = None) -> Bundle:
     """Reads and checks a bundle's manifest.
 
     Args:
         path: The bundle's folder.
+        public_key: The Ed25519 key, or several, one of which must have signed it: the path of a PEM file, the PEM
+            itself, or the key's 32 bytes. None checks no signature.
+
+    Raises:
+        NotFoundError: If there is no such folder, or no such key.
+        InvalidInputError: If it is not a bundle, or `public_key` is no key.
+        IntegrityError: If the manifest is damaged, edited or of another schema version.
+        SignatureError: If a key is given and it is not signed, or by another key, or was altered since.
+        MissingDependencyError: If a key is given and `cryptography` is not installed.
+    """
+    path = Path(path)
+    text = read_manifest(path)
+    # On the bytes themselves, before anything parses them.
+    signer = None if public_key is None else check_signature(text, _read_signature(path), public_key, str(path))
+    return Bundle(path, Manifest.from_json(text, str(path / MANIFEST_FILE)), signer)
+
+
+def read_manifest(path: Path) -> bytes:
+    """Returns the content of a bundle's manifest, not yet checked.
 
     Raises:
         NotFoundError: If there is no such folder.
         InvalidInputError: If it is not a bundle.
-        IntegrityError: If the manifest is damaged, edited or of another schema version.
+        IntegrityError: If the manifest is too large, is a link or cannot be read.
     """
-    path = Path(path)
     if not path.exists():
         raise NotFoundError(f"{path} does not exist; expected a bundle folder (liteport export makes one)")
     manifest = path / MANIFEST_FILE
@@ -76,7 +104,17 @@ def read_bundle(path: str | os.PathLike[str]) -> Bundle:
     text = _read_bounded(manifest, _MAX_MANIFEST_BYTES)
     if len(text) > _MAX_MANIFEST_BYTES:
         raise IntegrityError(f"{manifest} is larger than {_MAX_MANIFEST_BYTES} bytes")
-    return Bundle(path, Manifest.from_json(text, str(manifest)))
+    return text
+
+
+def _read_signature(bundle: Path) -> bytes:
+    path = bundle / SIGNATURE_FILE
+    if not os.path.lexists(path):
+        raise SignatureError(f"{bundle} is not signed: it holds no {SIGNATURE_FILE}; sign it, or get a signed one")
+    try:
+        return _read_bounded(path, MAX_SIGNATURE_BYTES)
+    except IntegrityError as error:  # a link, a folder, a pipe
+        raise SignatureError(f"{path} is no file that can be read; get the bundle again") from error
 
 
 def _read_bounded(path: Path, size: int) -> bytes:

@@ -7,6 +7,7 @@ from liteport.errors import (
     LiteportError,
     MissingDependencyError,
     NotFoundError,
+    SignatureError,
 )
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "LiteportError",
     "MissingDependencyError",
     "NotFoundError",
+    "SignatureError",
 ]
