@@ -1,13 +1,16 @@
 """What a model file's user must know: its inputs and outputs, what is done to pixels, the names of its classes."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from liteport.errors import InvalidInputError
 
 _MAX_ELEMENTS = 2**31  # of one item of a batch: far above any image model, far below what exhausts a device
+_MAX_DIMENSIONS = 32
+_MAX_TENSORS = 1024  # inputs or outputs of one model
+_MAX_REAL = 3.4e38  # what float32 holds, in which pixels are computed
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,7 @@ class TensorSpec:
     Attributes:
         name: Its name in the model's signature.
         dtype: A numpy dtype name, such as "int8".
-        shape: Its dimensions; None where they are free (the batch).
+        shape: Its dimensions; None where they are free (the batch); () of a single number.
         scale: Step between quantized values, where the tensor is quantized: `real = scale * (q - zero_point)`.
         zero_point: The quantized value that stands for 0.0.
     """
@@ -29,7 +32,8 @@ class TensorSpec:
     zero_point: int | None = None
 
     def __post_init__(self) -> None:
-        _check_shape(self.shape)
+        if self.shape:
+            _check_shape(self.shape)
         if (self.scale is None) != (self.zero_point is None):
             raise ValueError("scale and zero_point go together")
         if self.scale is not None and not 0 < self.scale < math.inf:
@@ -50,7 +54,8 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         for values in (self.scale, self.offset):
-            if values == () or not all(map(math.isfinite, values if isinstance(values, tuple) else (values,))):
+            row = values if isinstance(values, tuple) else (values,)
+            if not row or not all(abs(value) <= _MAX_REAL for value in row):  # NaN compares as false
                 raise ValueError(f"preprocessing needs finite numbers, got scale {self.scale} and offset {self.offset}")
 
     @classmethod
@@ -147,8 +152,22 @@ class ModelCard:
     outputs: tuple[OutputInfo, ...]
 
     def __post_init__(self) -> None:
-        if not self.inputs or not self.outputs:
-            raise ValueError(f"{self.name!r} has {len(self.inputs)} inputs and {len(self.outputs)} outputs")
+        check_tensors(self.inputs, self.outputs)
+
+
+def check_tensors(*groups: Sequence[TensorSpec | InputInfo | OutputInfo]) -> None:
+    """Checks that there are inputs and outputs, not too many, each of a name of its own.
+
+    Raises:
+        ValueError: If not.
+    """
+    for group in groups:
+        names = {entry.name for entry in group}
+        if not 0 < len(group) <= _MAX_TENSORS or len(names) != len(group):
+            raise ValueError(
+                f"found {' and '.join(str(len(group)) for group in groups)} inputs and outputs, expected at least one "
+                f"of each, at most {_MAX_TENSORS}, each of its own name"
+            )
 
 
 def _floats(value: Any) -> tuple[float, ...]:
@@ -157,5 +176,7 @@ def _floats(value: Any) -> tuple[float, ...]:
 
 def _check_shape(shape: tuple[int | None, ...]) -> None:
     sizes = [size for size in shape if size is not None]
-    if not shape or any(size < 1 for size in sizes) or math.prod(sizes) > _MAX_ELEMENTS:
+    if not 0 < len(shape) <= _MAX_DIMENSIONS:
+        raise ValueError(f"shape has {len(shape)} dimensions, expected 1 to {_MAX_DIMENSIONS}")
+    if any(size < 1 for size in sizes) or math.prod(sizes) > _MAX_ELEMENTS:
         raise ValueError(f"shape is {list(shape)}, expected sizes from 1 to {_MAX_ELEMENTS} in all")

@@ -14,12 +14,13 @@ from typing import Any
 
 from liteport.errors import IntegrityError, unknown_name
 
-from .card import InputInfo, ModelCard, OutputInfo, TensorSpec
+from .card import InputInfo, ModelCard, OutputInfo, TensorSpec, check_tensors
 from .records import CalibrationInfo, FileInfo, RuntimeTrial, Selection, SourceInfo, Verification
-from .schema import loads, parse
+from .schema import loads, parse, shortened
 
 SCHEMA_VERSION = 1
 MANIFEST_FILE = "manifest.json"
+_MAX_VARIANTS = 256
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,7 @@ class Variant:
 
     def __post_init__(self) -> None:
         FileInfo(self.file, self.sha256, self.size_bytes)  # the same conditions
-        if not self.inputs or not self.outputs:
-            raise ValueError(f"{self.id!r} has {len(self.inputs)} inputs and {len(self.outputs)} outputs")
+        check_tensors(self.inputs, self.outputs)
 
     @property
     def file_names(self) -> tuple[str, ...]:
@@ -104,6 +104,9 @@ class Manifest:
     def __post_init__(self) -> None:
         ids = [variant.id for variant in self.variants]
         files = [name for variant in self.variants for name in variant.file_names]
+        check_tensors((self.input, *self.other_inputs), (self.output, *self.other_outputs))
+        if len(ids) > _MAX_VARIANTS:
+            raise ValueError(f"found {len(ids)} variants, expected at most {_MAX_VARIANTS}")
         if not ids or len(set(ids)) != len(ids) or len(set(files)) != len(files):
             raise ValueError(f"variants are {ids} in files {files}, expected at least one, each id and file once")
 
@@ -145,7 +148,8 @@ class Manifest:
         stated = fields.pop("digest", None)
         if stated != (found := _digest(fields)):
             raise IntegrityError(
-                f"{where} was edited or damaged: its digest is {stated!r}, its content has {found!r}; export again"
+                f"{where} was edited or damaged: its digest is {shortened(repr(stated), 70)}, its content has "
+                f"{found!r}; export again"
             )
         del fields["schema_version"]
         return parse(cls, fields, where)
@@ -166,4 +170,5 @@ def check_schema_version(fields: Any, where: str) -> None:
         raise IntegrityError(f"{where} is no liteport manifest: it has no schema_version")
     version = fields["schema_version"]
     if type(version) is not int or version != SCHEMA_VERSION:
-        raise IntegrityError(f"{where} has schema_version {version!r}, this liteport reads {SCHEMA_VERSION}")
+        found = shortened(repr(version), 40)
+        raise IntegrityError(f"{where} has schema_version {found}, this liteport reads {SCHEMA_VERSION}")

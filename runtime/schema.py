@@ -3,15 +3,26 @@
 import dataclasses
 import json
 import math
+import re
 import types
 from collections.abc import Mapping
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
 
 from liteport.errors import IntegrityError
 
 T = TypeVar("T")
 
 _MAX_DEPTH = 32  # a manifest needs 6; Python's own limit differs between versions and between what recurses
+_MAX_VALUES = 1 << 18  # a manifest of 100,000 labels has as many; an empty list takes 2 bytes of JSON and 64 of memory
+_MAX_DIGITS = 400  # of a number; any float64 has fewer
+_MAX_ITEMS = 1 << 17  # of one field; labels are the longest
+_MAX_TEXT = 4096  # characters of one field
+_MAX_MESSAGE = 300  # characters that a value from outside may take in an error
+
+# What a terminal would act on; line ends and tabs are ordinary text.
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 def loads(text: bytes, where: str) -> Any:
@@ -22,15 +33,50 @@ def loads(text: bytes, where: str) -> Any:
         where: What it is, for messages.
 
     Raises:
-        IntegrityError: If it is no JSON, is nested too deeply, repeats a key, or holds a number that is not finite or
-            text that is not Unicode.
+        IntegrityError: If it is no JSON, is nested too deeply, has too many values, repeats a key, or holds a number
+            that is not finite or has too many digits, or text that is not Unicode or that controls terminals.
     """
     try:
-        value = json.loads(text, object_pairs_hook=_unique_keys)
+        _check_outline(text)
+        value = json.loads(
+            text.decode(), object_pairs_hook=_unique_keys, parse_int=_integer, parse_float=_real, parse_constant=_real
+        )
         _check(value, _MAX_DEPTH)
-    except (ValueError, RecursionError) as error:
-        raise IntegrityError(f"{where} is no valid JSON: {error}") from error
+    except ValueError as error:
+        raise IntegrityError(f"{where} is no valid JSON: {_cut(str(error))}") from error
     return value
+
+
+def _check_outline(text: bytes) -> None:
+    """Refuses what is nested too deeply or has too many values, before anything is made of it.
+
+    Python's parser recurses as deep as the process allows, which a user may have raised beyond what the stack holds.
+    """
+    plain = text.replace(b"\\\\", b"").replace(b'\\"', b"")  # so that each quote left starts or ends a text
+    codes = np.frombuffer(plain, np.uint8)
+    outside = np.cumsum(codes == ord('"'), dtype=np.int32) % 2 == 0
+    opening, closing = (outside & ((codes == one) | (codes == other)) for one, other in (b"[{", b"]}"))
+    depth = int(np.cumsum(opening.astype(np.int8) - closing.astype(np.int8), dtype=np.int32).max(initial=0))
+    if depth > _MAX_DEPTH:
+        raise ValueError(f"it is nested {depth} deep, expected at most {_MAX_DEPTH}")
+    values = int((opening | (outside & (codes == ord(",")))).sum())
+    if values > _MAX_VALUES:
+        raise ValueError(f"it holds {values} values, expected at most {_MAX_VALUES}")
+
+
+def _integer(digits: str) -> int:
+    _check_digits(digits)
+    return int(digits)
+
+
+def _real(digits: str) -> float:
+    _check_digits(digits)
+    return float(digits)  # "NaN" and "Infinity" too, which are refused with what is too large
+
+
+def _check_digits(digits: str) -> None:
+    if len(digits) > _MAX_DIGITS:
+        raise ValueError(f"it holds a number of {len(digits)} digits, expected at most {_MAX_DIGITS}")
 
 
 def _check(value: Any, levels: int) -> None:
@@ -46,6 +92,8 @@ def _check(value: Any, levels: int) -> None:
             _check(item, levels - 1)
     elif isinstance(value, str):
         value.encode()  # half of a surrogate pair raises UnicodeEncodeError
+        if _CONTROL.search(value):
+            raise ValueError(f"the text {_shown(value)} holds control characters")
     elif isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"it holds {value}, expected finite numbers")
 
@@ -83,6 +131,8 @@ def _parse(kind: Any, value: Any, where: str) -> Any:
         return _parse((wanted or options)[0], value, where)
     if get_origin(kind) is tuple:
         items = _expect(list, value, where)
+        if len(items) > _MAX_ITEMS:
+            raise IntegrityError(f"{where} has {len(items)} items, expected at most {_MAX_ITEMS}")
         return tuple(_parse(get_args(kind)[0], item, f"{where}[{i}]") for i, item in enumerate(items))
     if dataclasses.is_dataclass(kind):
         return _parse_dataclass(kind, _expect(dict, value, where), where)
@@ -97,11 +147,11 @@ def _parse_dataclass(kind: Any, value: dict[str, Any], where: str) -> Any:
     unknown = value.keys() - hints.keys()
     if missing or unknown:
         what = f"lacks {sorted(missing)}" if missing else f"has unknown fields {sorted(unknown)}"
-        raise IntegrityError(f"{where} {what}")
+        raise IntegrityError(_cut(f"{where} {what}"))
     try:
         return kind(**{name: _parse(hint, value[name], f"{where}.{name}") for name, hint in hints.items()})
     except ValueError as error:
-        raise error if isinstance(error, IntegrityError) else IntegrityError(f"{where}: {error}") from error
+        raise error if isinstance(error, IntegrityError) else IntegrityError(_cut(f"{where}: {error}")) from error
 
 
 def _expect(kind: type, value: Any, where: str) -> Any:
@@ -109,9 +159,19 @@ def _expect(kind: type, value: Any, where: str) -> Any:
         value = float(value) if abs(value) < 2**53 else math.inf
     if type(value) is not kind or (isinstance(value, float) and not math.isfinite(value)):
         raise IntegrityError(f"{where} is {_shown(value)}, expected {kind.__name__}")
+    if isinstance(value, str) and len(value) > _MAX_TEXT:
+        raise IntegrityError(f"{where} has {len(value)} characters, expected at most {_MAX_TEXT}")
     return value
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return shortened(repr(value), 60)
+
+
+def _cut(message: str) -> str:
+    return shortened(message, _MAX_MESSAGE)
+
+
+def shortened(text: str, length: int) -> str:
+    """Returns a text, its end replaced by dots where it is longer than `length` characters."""
+    return text if len(text) <= length else f"{text[: length - 3]}..."

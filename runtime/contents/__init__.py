@@ -8,21 +8,22 @@ from dataclasses import dataclass
 
 from liteport.errors import unknown_name
 
-from . import onnx, tflite
+from . import onnx, onnx_check, tflite, tflite_check
 from .description import Contents, Op, Tensor
 
-__all__ = ["Contents", "Op", "Tensor", "metadata_spans", "read_contents", "read_metadata"]
+__all__ = ["Contents", "Op", "Tensor", "check_structure", "metadata_spans", "read_contents", "read_metadata"]
 
 
 @dataclass(frozen=True)
 class _Format:
     read: Callable[[bytes], Contents]
+    check: Callable[[bytes], None]
     metadata_spans: Callable[[bytes], dict[str, tuple[int, int]]]
 
 
 _FORMATS = {
-    ".tflite": _Format(tflite.read, tflite.metadata_spans),
-    ".onnx": _Format(onnx.read, onnx.metadata_spans),
+    ".tflite": _Format(tflite.read, tflite_check.check, tflite.metadata_spans),
+    ".onnx": _Format(onnx.read, onnx_check.check, onnx.metadata_spans),
 }
 
 
@@ -38,6 +39,20 @@ def read_contents(content: bytes, suffix: str) -> Contents:
         IntegrityError: If the file is damaged.
     """
     return _of(suffix).read(content)
+
+
+def check_structure(content: bytes, suffix: str) -> None:
+    """Checks what a native engine takes on trust, before it is given the file.
+
+    Args:
+        content: The file.
+        suffix: ".tflite" or ".onnx".
+
+    Raises:
+        InvalidInputError: If it is another suffix.
+        IntegrityError: If the file is damaged, contradicts itself, or refers to files beside it.
+    """
+    _of(suffix).check(content)
 
 
 def read_metadata(content: bytes, suffix: str) -> Mapping[str, bytes]:

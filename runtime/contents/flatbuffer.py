@@ -8,9 +8,13 @@ that are strings, vectors or tables hold the distance forward to them.
 import struct
 from collections.abc import Iterator
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .limits import Source
 
 _SIZES = {code: struct.calcsize(f"<{code}") for code in "bBhHiIqQf"}
+BYTES_PER_ITEM = 64  # bytes that are looked at as a block count less than numbers that become objects
 _TABLE_COST = 16  # items; a table becomes an object of some hundred bytes
 
 
@@ -115,6 +119,18 @@ class Table:
         """Returns where a field's vector of bytes starts and ends; both are 0 where there is none."""
         start, count = self._vector(slot, 1)
         return start, start + count
+
+    def array(self, slot: int, size: int) -> NDArray[np.void]:
+        """Returns a field's vector of items of `size` bytes as it lies in the file, empty where there is none.
+
+        Raises:
+            IntegrityError: If it does not lie within the file, or not where such items may lie.
+        """
+        start, count = self._vector(slot, size)
+        if start % min(size, 4):
+            raise self.source.damaged(f"the vector at byte {start} is not aligned")
+        self.source.spend(count * size // BYTES_PER_ITEM)
+        return np.frombuffer(self.source.content, f"V{size}", count, start)
 
     def _values(self, slot: int, code: str) -> tuple[int, ...]:
         start, count = self._vector(slot, _SIZES[code])

@@ -35,3 +35,7 @@ class Source:
     def damaged(self, how: str) -> IntegrityError:
         """Makes the error for a file that cannot be read."""
         return IntegrityError(f"{self._name} is damaged: {how}; copy or export it again")
+
+    def incomplete(self, where: str) -> IntegrityError:
+        """Makes the error for a file that is only a part of a model."""
+        return IntegrityError(f"{self._name} keeps data in {where}, which is not read; save it as one file")

@@ -8,22 +8,24 @@ from .limits import Source
 from .onnx_tensors import Constant, check_sizes, dtype_name, of_attribute, of_sparse, of_tensor
 from .protobuf import Message
 
-_NAME = "the ONNX file"
+NAME = "the ONNX file"
 
 # Numbers of the schema's fields, as far as they are read.
-_MODEL_IR_VERSION, _MODEL_PRODUCER, _MODEL_PRODUCER_VERSION = 1, 2, 3
-_MODEL_GRAPH, _MODEL_OPSETS, _MODEL_METADATA = 7, 8, 14
-_OPSET_DOMAIN, _OPSET_VERSION = 1, 2
+MODEL_IR_VERSION, MODEL_PRODUCER, MODEL_PRODUCER_VERSION = 1, 2, 3
+MODEL_GRAPH, MODEL_OPSETS, MODEL_METADATA = 7, 8, 14
+OPSET_DOMAIN, OPSET_VERSION = 1, 2
 ENTRY_KEY, ENTRY_VALUE = 1, 2
-_GRAPH_NODES, _GRAPH_INITIALIZERS, _GRAPH_INPUTS, _GRAPH_OUTPUTS, _GRAPH_VALUES, _GRAPH_SPARSE = 1, 5, 11, 12, 13, 15
-_NODE_INPUTS, _NODE_OUTPUTS, _NODE_NAME, _NODE_OPERATOR, _NODE_ATTRIBUTES, _NODE_DOMAIN = 1, 2, 3, 4, 5, 7
-_ATTRIBUTE_NAME, _ATTRIBUTE_INTEGER = 1, 3
+GRAPH_NODES, GRAPH_INITIALIZERS, GRAPH_INPUTS, GRAPH_OUTPUTS, GRAPH_VALUES, GRAPH_SPARSE = 1, 5, 11, 12, 13, 15
+NODE_INPUTS, NODE_OUTPUTS, NODE_NAME, NODE_OPERATOR, NODE_ATTRIBUTES, NODE_DOMAIN = 1, 2, 3, 4, 5, 7
+ATTRIBUTE_NAME, ATTRIBUTE_INTEGER = 1, 3
 _VALUE_NAME, _VALUE_TYPE = 1, 2
 _TYPE_TENSOR, _TENSOR_ELEMENT, _TENSOR_SHAPE, _SHAPE_DIMENSIONS, _DIMENSION_SIZE = 1, 1, 2, 1, 1
 
+METADATA_FIELD = MODEL_METADATA
+_FREE = -1  # as some exporters write it; others leave the size out
+
 _OWN_DOMAINS = ("", "ai.onnx")
 _QUANTIZE, _DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
-METADATA_FIELD = _MODEL_METADATA
 
 
 def read(content: bytes) -> Contents:
@@ -32,12 +34,12 @@ def read(content: bytes) -> Contents:
     Raises:
         IntegrityError: If it is damaged.
     """
-    source = Source(content, _NAME)
+    source = Source(content, NAME)
     model = Message(source)
-    graphs = model.messages(_MODEL_GRAPH)
-    if len(graphs) != 1 or _MODEL_IR_VERSION not in model.fields:
+    graphs = model.messages(MODEL_GRAPH)
+    if len(graphs) != 1 or MODEL_IR_VERSION not in model.fields:
         raise source.damaged(f"it holds {len(graphs)} graphs and {len(model.fields)} kinds of fields")
-    producer = (model.text(_MODEL_PRODUCER), model.text(_MODEL_PRODUCER_VERSION))
+    producer = (model.text(MODEL_PRODUCER), model.text(MODEL_PRODUCER_VERSION))
     graph = _Graph(source)
     graph.read(graphs[0])
     return Contents(
@@ -47,7 +49,9 @@ def read(content: bytes) -> Contents:
         tensors=tuple(graph.tensors),
         ops=tuple(graph.ops),
         minimum_runtime=None,
-        opsets={_own(item.text(_OPSET_DOMAIN)): item.integer(_OPSET_VERSION) for item in model.messages(_MODEL_OPSETS)},
+        opsets={
+            own_domain(item.text(OPSET_DOMAIN)): item.integer(OPSET_VERSION) for item in model.messages(MODEL_OPSETS)
+        },
         producer=" ".join(filter(None, producer)),
         metadata={name: content[start:end] for name, (start, end) in _metadata(model).items()},
     )
@@ -59,15 +63,15 @@ def metadata_spans(content: bytes) -> dict[str, tuple[int, int]]:
     Raises:
         IntegrityError: If the file is damaged.
     """
-    return _metadata(Message(Source(content, _NAME)))
+    return _metadata(Message(Source(content, NAME)))
 
 
 def _metadata(model: Message) -> dict[str, tuple[int, int]]:
-    entries = model.messages(_MODEL_METADATA)
+    entries = model.messages(MODEL_METADATA)
     return {entry.text(ENTRY_KEY): (entry.spans(ENTRY_VALUE) or [(0, 0)])[-1] for entry in entries}
 
 
-def _own(domain: str) -> str:
+def own_domain(domain: str) -> str:
     """Returns a domain, ONNX's own always by its short name."""
     return "" if domain in _OWN_DOMAINS else domain
 
@@ -87,16 +91,16 @@ class _Graph:
 
     def read(self, graph: Message) -> None:
         """Reads initializers, inputs and nodes, in this order, since each may refer to those before it."""
-        constants = [of_tensor(tensor) for tensor in graph.messages(_GRAPH_INITIALIZERS)]
-        constants += [of_sparse(tensor) for tensor in graph.messages(_GRAPH_SPARSE)]
+        constants = [of_tensor(tensor) for tensor in graph.messages(GRAPH_INITIALIZERS)]
+        constants += [of_sparse(tensor) for tensor in graph.messages(GRAPH_SPARSE)]
         initial = {constant.tensor.name for constant in constants}
-        inputs, outputs = (_values(graph.messages(number)) for number in (_GRAPH_INPUTS, _GRAPH_OUTPUTS))
-        stated = {value.name: value for value in [*_values(graph.messages(_GRAPH_VALUES)), *outputs]}
+        inputs, outputs = (_values(graph.messages(number)) for number in (GRAPH_INPUTS, GRAPH_OUTPUTS))
+        stated = {value.name: value for value in [*_values(graph.messages(GRAPH_VALUES)), *outputs]}
         # Old files list initializers among the inputs as well.
         self.inputs = tuple(self._add(value) for value in inputs if value.name not in initial)
         for constant in constants:
             self._add_constant(constant)
-        for node in graph.messages(_GRAPH_NODES):
+        for node in graph.messages(GRAPH_NODES):
             self._read_node(node, stated)
         for one, other in reversed(self._pairs):  # from an output that states its shape back to what led there
             self._state(one, "", self.tensors[other].shape)
@@ -121,13 +125,13 @@ class _Graph:
         return self._indices[name] if name else -1
 
     def _read_node(self, node: Message, stated: dict[str, Tensor]) -> None:
-        domain, operator = _own(node.text(_NODE_DOMAIN)), node.text(_NODE_OPERATOR)
-        inputs = tuple(self._index(name) for name in node.texts(_NODE_INPUTS))
-        names = node.texts(_NODE_OUTPUTS)
+        domain, operator = own_domain(node.text(NODE_DOMAIN)), node.text(NODE_OPERATOR)
+        inputs = tuple(self._index(name) for name in node.texts(NODE_INPUTS))
+        names = node.texts(NODE_OUTPUTS)
         outputs = tuple(self._add(stated.get(name, Tensor(name, "", ()))) if name else -1 for name in names)
-        attributes = {entry.text(_ATTRIBUTE_NAME): entry for entry in node.messages(_NODE_ATTRIBUTES)}
+        attributes = {entry.text(ATTRIBUTE_NAME): entry for entry in node.messages(NODE_ATTRIBUTES)}
         kind = f"{domain}.{operator}" if domain else operator
-        self.ops.append(Op(kind, None, inputs, outputs, node.text(_NODE_NAME)))
+        self.ops.append(Op(kind, None, inputs, outputs, node.text(NODE_NAME)))
         if kind == "Constant" and outputs[:1] not in ((), (-1,)):
             self._read_constant(names[0], attributes)
         if operator in (_QUANTIZE, _DEQUANTIZE) and len(inputs) >= 2 and len(outputs) == 1:
@@ -147,13 +151,13 @@ class _Graph:
         if min(quantized, real, scale) < 0:
             raise self.source.damaged(f"{operator} {op.name[:80]!r} lacks an input or output")
         shape = self.tensors[quantized].shape or self.tensors[real].shape
-        stated = attributes["output_dtype"].integer(_ATTRIBUTE_INTEGER) if "output_dtype" in attributes else 0
+        stated = attributes["output_dtype"].integer(ATTRIBUTE_INTEGER) if "output_dtype" in attributes else 0
         dtype = self.tensors[zero_point].dtype if zero_point >= 0 else dtype_name(stated) or "uint8"
         self._state(real, self.tensors[scale].dtype, shape)
         self._state(quantized, dtype, shape)
         self._pairs.append((quantized, real))
         if not self.tensors[quantized].scales:
-            axis = attributes["axis"].integer(_ATTRIBUTE_INTEGER) if "axis" in attributes else 1
+            axis = attributes["axis"].integer(ATTRIBUTE_INTEGER) if "axis" in attributes else 1
             self._quantize(quantized, scale, zero_point, axis)
 
     def _state(self, index: int, dtype: str, shape: tuple[int | None, ...]) -> None:
@@ -180,18 +184,24 @@ class _Graph:
 
 def _values(messages: Iterable[Message]) -> list[Tensor]:
     """Returns what the file states of graph inputs, outputs or intermediate values."""
-    return [_value(message) for message in messages]
+    return [value_of(message) for message in messages]
 
 
-def _value(message: Message) -> Tensor:
+def value_of(message: Message) -> Tensor:
+    """Reads what the file states of an input, an output or an intermediate value.
+
+    Raises:
+        IntegrityError: If it is damaged.
+    """
     name, kind = message.text(_VALUE_NAME), message.message(_VALUE_TYPE)
     tensor = kind.message(_TYPE_TENSOR) if kind else None
     if tensor is None:  # a sequence, a map or an optional
         return Tensor(name, "", ())
     shape = tensor.message(_TENSOR_SHAPE)
     sizes = [
-        dimension.integer(_DIMENSION_SIZE) if _DIMENSION_SIZE in dimension.fields else None
-        for dimension in (shape.messages(_SHAPE_DIMENSIONS) if shape else [])
+        dimension.integer(_DIMENSION_SIZE, _FREE) for dimension in (shape.messages(_SHAPE_DIMENSIONS) if shape else [])
     ]
-    check_sizes(message.source, name, [size or 0 for size in sizes])
-    return Tensor(name, dtype_name(tensor.integer(_TENSOR_ELEMENT)), tuple(sizes))
+    check_sizes(message.source, name, [0 if size == _FREE else size for size in sizes])
+    return Tensor(
+        name, dtype_name(tensor.integer(_TENSOR_ELEMENT)), tuple(None if size == _FREE else size for size in sizes)
+    )

@@ -12,9 +12,9 @@ from .description import Tensor
 from .limits import MOST_DIMENSIONS, Source
 from .protobuf import Message
 
-_DIMENSIONS, _TYPE, _NAME, _RAW, _EXTERNAL, _LOCATION = 1, 2, 8, 9, 13, 14
-_FLOATS, _INT32S, _STRINGS, _INT64S, _DOUBLES, _UINT64S = 4, 5, 6, 7, 10, 11
-_SPARSE_VALUES, _SPARSE_DIMENSIONS = 1, 3
+DIMENSIONS, TENSOR_TYPE, TENSOR_NAME, RAW, EXTERNAL, LOCATION = 1, 2, 8, 9, 13, 14
+FLOATS, INT32S, STRINGS, INT64S, DOUBLES, UINT64S = 4, 5, 6, 7, 10, 11
+SPARSE_VALUES, SPARSE_DIMENSIONS = 1, 3
 
 # TensorProto.DataType: the name, and how many bits an element takes (0: it varies).
 _TYPES = {
@@ -47,7 +47,7 @@ _TYPES = {
     27: ("float6_e2m3", 6),
     28: ("float6_e3m2", 6),
 }
-_BITS = dict(_TYPES.values())
+BITS = dict(_TYPES.values())
 _INTEGERS = {f"{sign}{bits}" for sign in ("int", "uint") for bits in (2, 4, 8, 16, 32, 64)}
 _READABLE = _INTEGERS | {"float16", "bfloat16", "float32", "float64"}
 
@@ -61,7 +61,7 @@ _PLAIN = {
     "value_strings": ("string", 9),
 }
 _ATTRIBUTE_TENSOR, _ATTRIBUTE_SPARSE = 5, 22
-_OUTSIDE = 1  # TensorProto.DataLocation
+OUTSIDE = 1  # TensorProto.DataLocation
 
 
 def dtype_name(code: int) -> str:
@@ -108,8 +108,8 @@ class Constant:
             return np.array(self.values)
         count = math.prod(size or 0 for size in self.tensor.shape)
         self.data.source.spend(count)
-        values = _from_raw(self.data, self.tensor.dtype) if _RAW in self.data.fields else _typed(self.data, self.tensor)
-        padding = 0 if _BITS[self.tensor.dtype] >= 8 else len(values) - count
+        values = _from_raw(self.data, self.tensor.dtype) if RAW in self.data.fields else _typed(self.data, self.tensor)
+        padding = 0 if BITS[self.tensor.dtype] >= 8 else len(values) - count
         if len(values) != count + padding or not 0 <= padding < 4:
             raise self.data.source.damaged(f"{self.tensor.name[:80]!r} has {len(values)} elements, expected {count}")
         return values[:count]
@@ -117,21 +117,21 @@ class Constant:
 
 def of_tensor(message: Message) -> Constant:
     """Reads a TensorProto; its data stays where it is."""
-    name, sizes, code = message.text(_NAME), message.integers(_DIMENSIONS), message.integer(_TYPE)
+    name, sizes, code = message.text(TENSOR_NAME), message.integers(DIMENSIONS), message.integer(TENSOR_TYPE)
     check_sizes(message.source, name, sizes)
     tensor = Tensor(name, dtype_name(code), tuple(sizes), constant=True)
-    external = message.integer(_LOCATION) == _OUTSIDE
+    external = message.integer(LOCATION) == OUTSIDE
     size = _external_size(message) if external else _size(message, tensor)
     return Constant(replace(tensor, size_bytes=size), None if external else message)
 
 
 def of_sparse(message: Message) -> Constant:
     """Reads a SparseTensorProto: named, typed and measured by its values, shaped by its own dimensions."""
-    values = message.message(_SPARSE_VALUES)
+    values = message.message(SPARSE_VALUES)
     if values is None:
         raise message.source.damaged("a sparse tensor has no values")
-    sizes = message.integers(_SPARSE_DIMENSIONS)
-    check_sizes(message.source, values.text(_NAME), sizes)
+    sizes = message.integers(SPARSE_DIMENSIONS)
+    check_sizes(message.source, values.text(TENSOR_NAME), sizes)
     return Constant(replace(of_tensor(values).tensor, shape=tuple(sizes)), None)
 
 
@@ -159,27 +159,37 @@ def of_attribute(name: str, kind: str, attribute: Message) -> Constant | None:
     else:
         values = attribute.reals(number) if dtype == "float32" else attribute.integers(number)
         count = len(values)
-        size = count * _BITS[dtype] // 8
+        size = count * BITS[dtype] // 8
     shape = (count,) if kind.endswith("s") else ()
     return Constant(Tensor(name, dtype, shape, constant=True, size_bytes=size), None, tuple(values))
 
 
 def _size(message: Message, tensor: Tensor) -> int:
     """Returns how many bytes a tensor's data takes; ONNX may store small types wider than they are."""
-    if _RAW in message.fields or tensor.dtype == "string":
-        return sum(end - start for start, end in message.spans(_RAW) or message.spans(_STRINGS))
-    bits = math.prod(size or 0 for size in tensor.shape) * _BITS.get(tensor.dtype, 0)
+    if RAW in message.fields or tensor.dtype == "string":
+        return sum(end - start for start, end in message.spans(RAW) or message.spans(STRINGS))
+    bits = math.prod(size or 0 for size in tensor.shape) * BITS.get(tensor.dtype, 0)
     return -(-bits // 8)
 
 
 def _external_size(message: Message) -> int:
-    entries = {entry.text(1): entry.text(2) for entry in message.messages(_EXTERNAL)}
+    entries = {entry.text(1): entry.text(2) for entry in message.messages(EXTERNAL)}
     length = entries.get("length", "")
     return int(length) if length.isdecimal() and len(length) < 20 else 0
 
 
+def int64s(message: Message) -> NDArray[np.int64]:
+    """Returns the elements of a TensorProto of int64.
+
+    Raises:
+        IntegrityError: If it is damaged.
+    """
+    values = _from_raw(message, "int64") if RAW in message.fields else np.array(message.integers(INT64S), np.int64)
+    return values.astype(np.int64, copy=False)
+
+
 def _from_raw(message: Message, dtype: str) -> NDArray[Any]:
-    start, end = message.spans(_RAW)[-1]
+    start, end = message.spans(RAW)[-1]
     message.source.spend((end - start) // 64)
     return _decoded(message.source.content[start:end], dtype, message.source)
 
@@ -188,17 +198,17 @@ def _typed(message: Message, tensor: Tensor) -> NDArray[Any]:
     """Reads elements from the field that ONNX keeps for their type."""
     if tensor.dtype in ("float32", "float64"):
         wide = tensor.dtype == "float64"
-        return np.array(message.reals(_DOUBLES if wide else _FLOATS, "d" if wide else "f"))
+        return np.array(message.reals(DOUBLES if wide else FLOATS, "d" if wide else "f"))
     if tensor.dtype in ("int64", "uint32", "uint64"):
-        return np.array(message.integers(_INT64S if tensor.dtype == "int64" else _UINT64S), np.int64)
+        return np.array(message.integers(INT64S if tensor.dtype == "int64" else UINT64S), np.int64)
     # Narrow types are stored as int32: the bits of one element each, or of a byte's elements where they are narrower.
-    stored = np.array(message.integers(_INT32S), np.int64).astype(f"<u{max(_BITS[tensor.dtype], 8) // 8}")
+    stored = np.array(message.integers(INT32S), np.int64).astype(f"<u{max(BITS[tensor.dtype], 8) // 8}")
     return _decoded(stored.tobytes(), tensor.dtype, message.source)
 
 
 def _decoded(data: bytes, dtype: str, source: Source) -> NDArray[Any]:
     """Turns little-endian bytes into elements."""
-    bits = _BITS[dtype]
+    bits = BITS[dtype]
     if len(data) * 8 % bits:
         raise source.damaged(f"{len(data)} bytes are no row of {dtype}")
     if bits < 8:  # several a byte, the lowest bits first

@@ -5,7 +5,9 @@ one of four wire types. Nothing is shared and nothing points anywhere, so that s
 """
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
 
 from .limits import Source
 
@@ -14,8 +16,7 @@ _FIELD_COST = 8  # items; a field becomes an object of some hundred bytes
 _FIXED_SIZES = {_FIXED64: 8, _FIXED32: 4}
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(NamedTuple):
     """One field of a message.
 
     Attributes:
@@ -82,6 +83,29 @@ class Message:
             self.source.spend(count)
             values += struct.unpack_from(f"<{count}{code}", self.source.content, field.start)
         return values
+
+    def count(self, number: int, size: int | None) -> int:
+        """Returns how many numbers a repeated field has, packed or not, without reading them.
+
+        Args:
+            number: The field.
+            size: How many bytes each takes; None where it varies, as of integers.
+        """
+        total = 0
+        for field in self._of(number, _VARINT, _BYTES, _FIXED32, _FIXED64):
+            if field.wire != _BYTES:
+                total += 1
+            elif size is None:  # only the last byte of a number is below 128
+                content = np.frombuffer(self.source.content, np.uint8, field.end - field.start, field.start)
+                total += int((content < 0x80).sum())
+            else:
+                count, rest = divmod(field.end - field.start, size)
+                if rest:
+                    raise self.source.damaged(
+                        f"the {field.end - field.start} bytes at {field.start} are no row of numbers"
+                    )
+                total += count
+        return total
 
     def spans(self, number: int) -> list[tuple[int, int]]:
         """Returns where each occurrence of a field of bytes starts and ends."""

@@ -3,27 +3,25 @@
 from collections.abc import Callable, Sequence
 
 from .description import Contents, Op, Tensor
-from .flatbuffer import Table, Tables, root
+from .flatbuffer import BYTES_PER_ITEM, Table, Tables, root
 from .limits import MOST_DIMENSIONS, Source
 from .tflite_names import BUILTIN_OPERATORS, CUSTOM, TENSOR_TYPES
 
 IDENTIFIER = b"TFL3"
-_NAME = "the TFLite file"
+NAME = "the TFLite file"
 _MINIMUM_RUNTIME = "min_runtime_version"
 _CONVERSION = "CONVERSION_METADATA"
 
 # Slots of the schema's tables, as far as they are read.
-_MODEL_CODES, _MODEL_SUBGRAPHS, _MODEL_DESCRIPTION, _MODEL_BUFFERS, _MODEL_METADATA = 1, 2, 3, 4, 6
-_GRAPH_TENSORS, _GRAPH_INPUTS, _GRAPH_OUTPUTS, _GRAPH_OPERATORS = 0, 1, 2, 3
-_TENSOR_SHAPE, _TENSOR_TYPE, _TENSOR_BUFFER, _TENSOR_NAME, _TENSOR_QUANTIZATION = 0, 1, 2, 3, 4
-_TENSOR_SHAPE_SIGNATURE, _TENSOR_EXTERNAL_BUFFER = 7, 10
+MODEL_CODES, MODEL_SUBGRAPHS, MODEL_DESCRIPTION, MODEL_BUFFERS, MODEL_METADATA = 1, 2, 3, 4, 6
+GRAPH_TENSORS, GRAPH_INPUTS, GRAPH_OUTPUTS, GRAPH_OPERATORS = 0, 1, 2, 3
+TENSOR_SHAPE, TENSOR_TYPE, TENSOR_BUFFER, TENSOR_NAME, TENSOR_QUANTIZATION = 0, 1, 2, 3, 4
+TENSOR_SHAPE_SIGNATURE, TENSOR_EXTERNAL_BUFFER = 7, 10
 _SCALE, _ZERO_POINT, _QUANTIZED_DIMENSION = 2, 3, 6
-_OPERATOR_CODE, _OPERATOR_INPUTS, _OPERATOR_OUTPUTS = 0, 1, 2
+OPERATOR_CODE, OPERATOR_INPUTS, OPERATOR_OUTPUTS = 0, 1, 2
 _CODE_OLD_BUILTIN, _CODE_CUSTOM, _CODE_VERSION, _CODE_BUILTIN = 0, 1, 2, 3
-_BUFFER_DATA, _BUFFER_OFFSET, _BUFFER_SIZE = 0, 1, 2
-_METADATA_NAME, _METADATA_BUFFER = 0, 1
-
-_BYTES_PER_ITEM = 64  # bytes that are copied as a block count less than numbers that become objects
+BUFFER_DATA, BUFFER_OFFSET, BUFFER_SIZE = 0, 1, 2
+METADATA_NAME, METADATA_BUFFER = 0, 1
 
 
 def read(content: bytes) -> Contents:
@@ -32,25 +30,25 @@ def read(content: bytes) -> Contents:
     Raises:
         IntegrityError: If it is damaged.
     """
-    source = Source(content, _NAME)
+    source = Source(content, NAME)
     model = root(source, IDENTIFIER)
-    graphs, buffers = model.tables(_MODEL_SUBGRAPHS), model.tables(_MODEL_BUFFERS)
+    graphs, buffers = model.tables(MODEL_SUBGRAPHS), model.tables(MODEL_BUFFERS)
     if not len(graphs):
         raise source.damaged("it holds no graph")
     graph = graphs[0]
-    tensors = tuple(_tensor(table, buffers) for table in graph.tables(_GRAPH_TENSORS))
-    codes = [_operator_code(table) for table in model.tables(_MODEL_CODES)]
-    indices = _index_reader(graph, len(tensors), lowest=0)
+    tensors = tuple(tensor_of(table, buffers) for table in graph.tables(GRAPH_TENSORS))
+    codes = [operator_code(table) for table in model.tables(MODEL_CODES)]
+    indices = index_reader(graph, len(tensors), lowest=0)
     metadata = {name: content[start:end] for name, (start, end) in _metadata(model).items()}
     return Contents(
         format="tflite",
-        inputs=indices(_GRAPH_INPUTS),
-        outputs=indices(_GRAPH_OUTPUTS),
+        inputs=indices(GRAPH_INPUTS),
+        outputs=indices(GRAPH_OUTPUTS),
         tensors=tensors,
-        ops=tuple(_op(table, codes, len(tensors)) for table in graph.tables(_GRAPH_OPERATORS)),
+        ops=tuple(op_of(table, codes, len(tensors)) for table in graph.tables(GRAPH_OPERATORS)),
         minimum_runtime=_minimum_runtime(metadata),
         opsets={},
-        producer=_producer(model.text(_MODEL_DESCRIPTION), metadata),
+        producer=_producer(model.text(MODEL_DESCRIPTION), metadata),
         metadata=metadata,
     )
 
@@ -61,56 +59,65 @@ def metadata_spans(content: bytes) -> dict[str, tuple[int, int]]:
     Raises:
         IntegrityError: If the file is damaged.
     """
-    return _metadata(root(Source(content, _NAME), IDENTIFIER))
+    return _metadata(root(Source(content, NAME), IDENTIFIER))
 
 
 def _metadata(model: Table) -> dict[str, tuple[int, int]]:
-    buffers = model.tables(_MODEL_BUFFERS)
+    buffers = model.tables(MODEL_BUFFERS)
     spans: dict[str, tuple[int, int]] = {}
-    for entry in model.tables(_MODEL_METADATA):
-        span = _data_span(buffers[entry.integer(_METADATA_BUFFER, "I")])
-        spans.setdefault(entry.text(_METADATA_NAME), span)  # TensorFlow's readers take the first of a name
-        model.source.spend((span[1] - span[0]) // _BYTES_PER_ITEM)
+    for entry in model.tables(MODEL_METADATA):
+        span = data_span(buffers[entry.integer(METADATA_BUFFER, "I")])
+        spans.setdefault(entry.text(METADATA_NAME), span)  # TensorFlow's readers take the first of a name
+        model.source.spend((span[1] - span[0]) // BYTES_PER_ITEM)
     return spans
 
 
-def _data_span(buffer: Table) -> tuple[int, int]:
-    """Returns where a buffer's data lies: in the FlatBuffer, or after it in files that are too large for one."""
-    start, end = buffer.span(_BUFFER_DATA)
-    if (offset := buffer.integer(_BUFFER_OFFSET, "Q")) > 1:  # 0 and 1 mean that there is none
-        start, end = offset, offset + buffer.integer(_BUFFER_SIZE, "Q")
+def data_span(buffer: Table) -> tuple[int, int]:
+    """Returns where a buffer's data lies: in the FlatBuffer, or after it in files that are too large for one.
+
+    Raises:
+        IntegrityError: If it does not lie in the file.
+    """
+    start, end = buffer.span(BUFFER_DATA)
+    if (offset := buffer.integer(BUFFER_OFFSET, "Q")) > 1:  # 0 and 1 mean that there is none
+        start, end = offset, offset + buffer.integer(BUFFER_SIZE, "Q")
         if end > len(buffer.source.content):
             raise buffer.source.damaged(f"the data at byte {start} reaches past its end")
     return start, end
 
 
-def _tensor(table: Table, buffers: Tables) -> Tensor:
-    kind = table.integer(_TENSOR_TYPE, "b")
-    index = table.integer(_TENSOR_BUFFER, "I")
-    start, end = _data_span(buffers[index]) if index else (0, 0)  # buffer 0 is nobody's
+def tensor_of(table: Table, buffers: Tables) -> Tensor:
+    """Reads a tensor, its data left where it is.
+
+    Raises:
+        IntegrityError: If it is damaged.
+    """
+    kind = table.integer(TENSOR_TYPE, "b")
+    index = table.integer(TENSOR_BUFFER, "I")
+    start, end = data_span(buffers[index]) if index else (0, 0)  # buffer 0 is nobody's
     scales, zero_points, axis = _quantization(table)
     return Tensor(
-        name=table.text(_TENSOR_NAME),
+        name=table.text(TENSOR_NAME),
         dtype=TENSOR_TYPES[kind] if 0 <= kind < len(TENSOR_TYPES) else f"type {kind}",
         shape=_shape(table),
         scales=scales,
         zero_points=zero_points,
         axis=axis,
-        constant=end > start or table.integer(_TENSOR_EXTERNAL_BUFFER, "I") > 0,
+        constant=end > start or table.integer(TENSOR_EXTERNAL_BUFFER, "I") > 0,
         size_bytes=end - start,
     )
 
 
 def _shape(table: Table) -> tuple[int | None, ...]:
     """Returns a tensor's shape; the signature has -1 for a free size where the shape has 1."""
-    sizes = table.numbers(_TENSOR_SHAPE_SIGNATURE, "i") or table.numbers(_TENSOR_SHAPE, "i")
+    sizes = table.numbers(TENSOR_SHAPE_SIGNATURE, "i") or table.numbers(TENSOR_SHAPE, "i")
     if len(sizes) > MOST_DIMENSIONS or min(sizes, default=0) < -1:
         raise table.source.damaged(f"a tensor has shape {list(sizes[:MOST_DIMENSIONS])}")
     return tuple(None if size == -1 else size for size in sizes)
 
 
 def _quantization(table: Table) -> tuple[tuple[float, ...], tuple[int, ...], int | None]:
-    parameters = table.table(_TENSOR_QUANTIZATION)
+    parameters = table.table(TENSOR_QUANTIZATION)
     scales = parameters.reals(_SCALE) if parameters else ()
     if parameters is None or not scales:
         return (), (), None
@@ -123,8 +130,12 @@ def _quantization(table: Table) -> tuple[tuple[float, ...], tuple[int, ...], int
     return scales, zero_points, parameters.integer(_QUANTIZED_DIMENSION, "i") if len(scales) > 1 else None
 
 
-def _operator_code(table: Table) -> tuple[str, int]:
-    """Returns an operator's name and version."""
+def operator_code(table: Table) -> tuple[str, int]:
+    """Returns an operator's name and version.
+
+    Raises:
+        IntegrityError: If it is damaged.
+    """
     # Codes past 127 do not fit the older field, which then holds a placeholder that is smaller.
     code = max(table.integer(_CODE_OLD_BUILTIN, "b"), table.integer(_CODE_BUILTIN, "i"))
     if code < 0:
@@ -133,17 +144,22 @@ def _operator_code(table: Table) -> tuple[str, int]:
     return table.text(_CODE_CUSTOM) if code == CUSTOM else name, table.integer(_CODE_VERSION, "i", 1)
 
 
-def _op(table: Table, codes: Sequence[tuple[str, int]], tensors: int) -> Op:
-    index = table.integer(_OPERATOR_CODE, "I")
+def op_of(table: Table, codes: Sequence[tuple[str, int]], tensors: int) -> Op:
+    """Reads an operation of a graph with so many tensors.
+
+    Raises:
+        IntegrityError: If it refers to an operator or a tensor that is not there.
+    """
+    index = table.integer(OPERATOR_CODE, "I")
     if index >= len(codes):
         raise table.source.damaged(f"an operation refers to operator code {index} of {len(codes)}")
     kind, version = codes[index]
-    indices = _index_reader(table, tensors, lowest=-1)
-    return Op(kind, version, indices(_OPERATOR_INPUTS), indices(_OPERATOR_OUTPUTS))
+    indices = index_reader(table, tensors, lowest=-1)
+    return Op(kind, version, indices(OPERATOR_INPUTS), indices(OPERATOR_OUTPUTS))
 
 
-def _index_reader(table: Table, tensors: int, lowest: int) -> Callable[[int], tuple[int, ...]]:
-    """Returns what reads the tensor indices of a table's slot."""
+def index_reader(table: Table, tensors: int, lowest: int) -> Callable[[int], tuple[int, ...]]:
+    """Returns what reads the tensor indices of a table's slot, or raises IntegrityError where they are none."""
 
     def indices(slot: int) -> tuple[int, ...]:
         found = table.numbers(slot, "i")
@@ -164,6 +180,6 @@ def _producer(description: str, metadata: dict[str, bytes]) -> str:
     if _CONVERSION not in metadata:
         return description
     # Its schema is the converter's own, tensorflow/compiler/mlir/lite/schema/conversion_metadata.fbs.
-    environment = root(Source(metadata[_CONVERSION], f"{_NAME}'s {_CONVERSION}"), None).table(0)
+    environment = root(Source(metadata[_CONVERSION], f"{NAME}'s {_CONVERSION}"), None).table(0)
     version = environment.text(0) if environment else ""
     return f"{description} (TensorFlow {version})" if version else description

@@ -62,3 +62,8 @@ TENSOR_TYPES = (
     "float8_e4m3fn",
     "float8_e5m2",
 )
+
+# How many bits an element takes; 0 of what has no size of its own.
+TENSOR_BITS = {name: int("".join(filter(str.isdecimal, name.split("_")[0])) or 0) for name in TENSOR_TYPES} | {
+    "bool": 8
+}

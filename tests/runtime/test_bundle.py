@@ -1,11 +1,15 @@
 import json
 import os
+import random
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from liteport.errors import IntegrityError, InvalidInputError, LiteportError, NotFoundError
 from liteport.export import FORMATS
@@ -67,6 +71,71 @@ def test_a_damaged_model_file_is_told(damage: str, bundle_copy: Path) -> None:
     assert str(bundle_copy / FILE) in str(caught.value)
     with load(bundle_copy, "tflite-float32") as model:  # the others stay usable
         assert model.variant == "tflite-float32"
+
+
+def test_the_bundle_itself_may_be_a_link(tiny_bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tiny_bundle, target_is_directory=True)
+    assert read_bundle(tmp_path / "link").read(ID)
+
+
+def test_a_file_that_is_swapped_while_it_is_read_does_no_harm(
+    bundle_copy: Path, digits: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is checked is what is used: a second look at the file would find another one."""
+    with load(bundle_copy, ID) as model:
+        expected = model.predict(digits[:4])
+    really_open, opened = os.open, []
+
+    def swap(path: Any, *arguments: Any, **options: Any) -> int:
+        descriptor = really_open(path, *arguments, **options)
+        if Path(path).name == FILE:
+            opened.append(path)
+            Path(path).unlink()
+            Path(path).write_bytes(b"something else")
+        return descriptor
+
+    monkeypatch.setattr(os, "open", swap)
+    with load(bundle_copy, ID) as model:
+        np.testing.assert_array_equal(model.predict(digits[:4]), expected)
+    assert len(opened) == 1
+
+
+def _spoil(content: bytes, draw: random.Random) -> bytes:
+    """Truncates, flips bits, zeroes a span or swaps two."""
+    damaged, size = bytearray(content), len(content)
+    start, other, length = draw.randrange(size), draw.randrange(size), draw.choice((1, 16, 256))
+    kind = draw.randrange(4)
+    if kind == 0:
+        return content[:start]
+    if kind == 1:
+        for _ in range(draw.choice((1, 8, 64))):
+            damaged[draw.randrange(size)] ^= 1 << draw.randrange(8)
+    elif kind == 2:
+        damaged[start : start + length] = bytes(len(damaged[start : start + length]))
+    else:
+        one, two = content[start : start + length], content[other : other + length]
+        length = min(len(one), len(two), abs(start - other))
+        damaged[start : start + length], damaged[other : other + length] = two[:length], one[:length]
+    return bytes(damaged)
+
+
+def test_a_corrupted_copy_never_answers_wrongly(bundle_copy: Path, digits: NDArray[np.uint8]) -> None:
+    with load(bundle_copy, ID) as model:
+        expected = model.predict(digits[:8])
+    draw = random.Random(7)
+    refused = 0
+    for number in range(120):
+        path = bundle_copy / (FILE if number % 2 else "manifest.json")
+        content = path.read_bytes()
+        spoilt = _spoil(content, draw)
+        path.write_bytes(spoilt)
+        try:
+            with load(bundle_copy, ID) as model:
+                np.testing.assert_array_equal(model.predict(digits[:8]), expected)
+        except LiteportError:
+            refused += 1
+        path.write_bytes(content)
+    assert refused >= 100  # the others swap or zero what was alike
 
 
 def test_a_file_named_inside_a_bundle_is_checked_as_well(bundle_copy: Path) -> None:

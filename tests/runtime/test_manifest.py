@@ -105,6 +105,14 @@ BAD_VALUES: list[tuple[Path, Any]] = [
     ((*FIRST, "size_bytes"), -1),
     ((*FIRST, "size_bytes"), 2**31),
     ((*FIRST, "size_bytes"), True),
+    (("name",), "x" * 5000),
+    (("name",), "\x1b]0;title\x07"),
+    (("output", "labels"), ["cat", "dog\x1b[2J"]),
+    (("input", "shape"), [None, *[1] * 32]),
+    (("input", "preprocessing", "scale"), 1e39),  # infinite in float32
+    (("input", "preprocessing", "offset"), [0.0, 0.0, -1e300]),
+    ((*FIRST, "size_bytes"), 10**30),
+    ((*FIRST, "file"), "x" * 4000),
     ((*FIRST, "inputs"), []),
     ((*FIRST, "outputs"), []),
     ((*FIRST, "inputs", 0, "shape"), [0]),
@@ -127,6 +135,34 @@ def test_a_bad_value_is_refused_even_with_a_digest_that_fits(
         Manifest.from_json(sign(fields), "m.json")
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 400
+
+
+def test_there_are_not_too_many_variants_or_inputs(fields: dict[str, Any], sign: Sign) -> None:
+    first = fields["variants"][0]
+    many = [first | {"id": f"v{i}", "file": f"v{i}.tflite"} for i in range(257)]
+    with pytest.raises(IntegrityError, match="found 257 variants, expected at most 256"):
+        Manifest.from_json(sign(fields | {"variants": many}))
+    inputs = [first["inputs"][0] | {"name": f"i{i}"} for i in range(1025)]
+    with pytest.raises(IntegrityError, match=r"found 1025 and 1 inputs and outputs, expected .* at most 1024"):
+        Manifest.from_json(sign(fields | {"variants": [first | {"inputs": inputs}]}))
+
+
+def test_no_two_inputs_have_one_name(fields: dict[str, Any], sign: Sign) -> None:
+    first = fields["variants"][0]
+    for twice in (
+        fields | {"variants": [first | {"inputs": first["inputs"] * 2}]},
+        fields | {"other_inputs": [fields["input"]]},
+        fields | {"other_outputs": [fields["output"]]},
+    ):
+        with pytest.raises(IntegrityError, match="each of its own name"):
+            Manifest.from_json(sign(twice))
+
+
+def test_a_long_version_or_digest_is_shortened(fields: dict[str, Any], sign: Sign) -> None:
+    for spoilt in (sign(fields | {"schema_version": "9" * 100_000}), json.dumps(fields | {"digest": "0" * 100_000})):
+        with pytest.raises(IntegrityError, match=r"00\.\.\.|99\.\.\.") as caught:
+            Manifest.from_json(spoilt if isinstance(spoilt, bytes) else spoilt.encode())
+        assert len(str(caught.value)) < 300
 
 
 @pytest.mark.parametrize("version", [0, 2, "1", 1.0, True, None, [1]])

@@ -1,3 +1,6 @@
+import json
+import sys
+import tracemalloc
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -100,12 +103,62 @@ def nested(depth: int) -> bytes:
         nested(500),
         nested(100_000),
         b'{"a":' * 100_000,
+        b"[" + b"[]," * 300_000 + b"[]]",
+        b"[" + b"0," * 300_000 + b"0]",
+        b"1" * 401,
+        b"0." + b"1" * 400,
+        b'{"a": "\\u001b[2J"}',
+        b'{"a": "\\u009b2J"}',
+        '{"a": 1}'.encode("utf-16"),
+        b'\xef\xbb\xbf{"a": 1}',
+        b'"' * 100_001,
+        b'"\\"' * 100_000,
+        b"\\" * 100_000,
     ],
     ids=lambda text: repr(text[:20]),
 )
 def test_no_json_that_could_harm_is_taken(text: bytes) -> None:
-    with pytest.raises(IntegrityError, match=r"^doc is no valid JSON: ."):
+    with pytest.raises(IntegrityError, match=r"^doc is no valid JSON: .") as caught:
         loads(text, "doc")
+    assert len(str(caught.value)) < 400
+
+
+def test_depth_is_bounded_whatever_the_process_allows() -> None:
+    """Where the limit of recursion is raised, Python's parser would run over the end of the stack."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(10_000_000)
+    try:
+        with pytest.raises(IntegrityError, match="nested 2000000 deep, expected at most 32"):
+            loads(b"[" * 2_000_000, "doc")
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+def test_a_document_of_many_values_costs_little_memory() -> None:
+    text = b"[" + b"{}," * 1_300_000 + b"{}]"  # 4 MB, which would become 84 MB of dictionaries
+    tracemalloc.start()
+    with pytest.raises(IntegrityError, match="holds 2600002 values, expected at most 262144"):
+        loads(text, "doc")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20 * len(text)  # some arrays of one to four bytes a character
+
+
+@pytest.mark.parametrize("text", ["a[b", '"[[[[', '\\"[', "\\\\", "]" * 99, "[{" * 99, 'x\\"y"[{', "\ttab\nline"])
+def test_brackets_and_quotes_in_texts_do_not_count(text: str) -> None:
+    document = {text: [text, {"": text}]}
+    assert loads(json.dumps(document).encode(), "doc") == document
+    assert loads(json.dumps(document, ensure_ascii=False).encode(), "doc") == document
+
+
+def test_what_is_counted_in_a_field_is_bounded() -> None:
+    with pytest.raises(IntegrityError, match=r"^doc.text has 4097 characters, expected at most 4096$"):
+        parse(Document, GOOD | {"text": "x" * 4097}, "doc")
+    with pytest.raises(IntegrityError, match=r"^doc.one_or_more has 131073 items, expected at most 131072$"):
+        parse(Document, GOOD | {"one_or_more": [1] * 131_073}, "doc")
+    with pytest.raises(IntegrityError, match=r"^doc has unknown fields .*\.\.\.$") as caught:
+        parse(Document, GOOD | {f"field {i}": 1 for i in range(10_000)}, "doc")
+    assert len(str(caught.value)) <= 300
 
 
 def test_ordinary_json_is_taken() -> None:

@@ -6,7 +6,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from liteport.errors import IntegrityError, InvalidInputError
-from liteport.runtime.contents import Op, Tensor, read_contents, read_metadata
+from liteport.runtime.contents import Op, Tensor, check_structure, read_contents, read_metadata
 
 
 def test_everything_that_the_schema_says_is_read(small_onnx: bytes) -> None:
@@ -98,3 +98,13 @@ def test_a_value_that_nothing_makes_is_damage() -> None:
 def test_another_suffix_is_refused() -> None:
     with pytest.raises(InvalidInputError, match=r"unknown suffix of model files '.onx'; did you mean '.onnx'"):
         read_contents(b"", ".onx")
+
+
+def test_a_size_of_minus_one_is_free() -> None:
+    """As older exporters write it, where ONNX would leave the size out."""
+    value = helper.make_tensor_value_info
+    ends = value("x", TensorProto.FLOAT, [-1, 3]), value("y", TensorProto.FLOAT, [-1, 3])
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", ends[:1], ends[1:])
+    content = helper.make_model(graph).SerializeToString()
+    assert [tensor.shape for tensor in read_contents(content, ".onnx").tensors] == [(None, 3), (None, 3)]
+    check_structure(content, ".onnx")
