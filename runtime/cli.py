@@ -16,12 +16,14 @@ import typer
 
 from liteport.errors import InterruptedTrainingError, LiteportError, LiteportWarning
 
-from .commands import doctor, predict
+from .commands import doctor
+from .predicting import predict
+from .signing_commands import sign, verify
 
 # Typer's base of all usage errors: Click's own, or Typer's copy of it, depending on the version.
 _UsageError: Any = typer.BadParameter.__mro__[1]
 
-_ORDER = ("train", "export", "predict", "bench", "inspect", "doctor", "demo")
+_ORDER = ("train", "export", "predict", "bench", "inspect", "sign", "verify", "doctor", "demo")
 
 
 def build_app() -> typer.Typer:
@@ -29,7 +31,7 @@ def build_app() -> typer.Typer:
 
     A package announces a command as an entry point in the group `liteport.commands`.
     """
-    commands: dict[str, Callable[..., None]] = {"predict": predict, "doctor": doctor}
+    commands: dict[str, Callable[..., None]] = {"predict": predict, "doctor": doctor, "sign": sign, "verify": verify}
     commands |= {entry.name: entry.load() for entry in entry_points(group="liteport.commands")}
     app = typer.Typer(
         help="Export Keras image classifiers to TensorFlow Lite and ONNX, run them without TensorFlow, and measure "
