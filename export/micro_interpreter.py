@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liteport.errors import BackendError, ConversionError, MissingDependencyError, require
-from liteport.runtime.backends import Backend, BackendInfo, choose_engine
+from liteport.runtime.backends import Backend, BackendInfo, Shapes, choose_engine
 from liteport.terminal import muted
 
 from .isolation import ScriptError, run_script
@@ -123,6 +123,13 @@ class MicroBackend:
             return [run_micro(self._tflite, self._arena_bytes, inputs, processes=os.cpu_count() or 1)]
         except ConversionError as error:
             raise BackendError(str(error)) from error
+
+    def memory(self, shapes: Shapes) -> None:
+        """See `Backend.memory`; the interpreter is in another process."""
+
+    def another(self) -> "MicroBackend":
+        """See `Backend.another`."""
+        return MicroBackend(self._tflite, self._arena_bytes)
 
     def close(self) -> None:
         """See `Backend.close`."""

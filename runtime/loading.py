@@ -1,62 +1,110 @@
 """From a path to a `Model`: a bundle's variant or a lone file, and the engine for it."""
 
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from liteport.errors import InvalidInputError, LiteportError, NotFoundError
+from liteport.errors import BackendError, InvalidInputError, LiteportError, NotFoundError
 
-from .backends import choose_engine
+from .backends import RUNNABLE, Backend, Engine, choose_engine
 from .bundle import Bundle, read_bundle
 from .card import ModelCard
+from .contents import check_structure
 from .embedded import DIGEST_FIELD, read_embedded
-from .manifest import MANIFEST_FILE, check_schema_version
+from .isolation import try_in_subprocess
+from .keys import Key
+from .manifest import MANIFEST_FILE, Manifest, Variant, check_schema_version
 from .model import Model
+from .parts import whole_number
 from .schema import parse
 
-_MAX_THREADS = 256  # no CPU serves more; with 100,000 LiteRT crashes the process and ONNX Runtime hangs
+_MOST_BYTES = 1 << 32  # of a lone file; TFLite and ONNX files cannot be much larger than 2 GiB
+
+
+@dataclass(frozen=True)
+class _How:
+    """How a file is to be loaded; see `load`."""
+
+    threads: int
+    backend: str | None
+    signature: str | None
+    isolate: bool
+
+    def engine(self, file: str) -> Engine:
+        return choose_engine(Path(file).suffix, self.backend)
+
+    def load(self, content: bytes, engine: Engine) -> Backend:
+        if self.isolate:
+            try_in_subprocess(content, engine, self.threads, signature=self.signature)
+        return engine.load(content, self.threads, self.signature)
 
 
 def load(
-    path: str | os.PathLike[str], variant: str | None = None, *, threads: int = 1, backend: str | None = None
+    path: str | os.PathLike[str],
+    variant: str | None = None,
+    *,
+    threads: int = 1,
+    backend: str | None = None,
+    signature: str | None = None,
+    isolate: bool = False,
+    public_key: Key | Sequence[Key] | None = None,
 ) -> Model:
     """Loads a variant of a bundle, or a lone `.tflite` or `.onnx` file.
 
     A file that lies in a bundle and is named in its manifest is loaded as that variant, digest checked. A file alone
-    says itself what it is, if liteport exported it, and its digest is checked likewise.
+    says itself what it is, if liteport exported it, and its digest is checked likewise. The structure of any other file
+    is checked before an engine's native parser gets it; what a file computes cannot be.
 
     Args:
         path: A bundle's folder or a model file.
-        variant: The variant's id; by default the first of the bundle whose engine is installed.
+        variant: The variant's id; by default the first of the bundle whose engine is installed and did not fail it.
         threads: How many threads one call may use.
         backend: The engine's package ("ai-edge-litert", "tflite-runtime", "onnxruntime"); by default the preferred
             one that is installed.
+        signature: Which signature of a TFLite file is run; by default the only one, or "serving_default".
+        isolate: Whether the file is first loaded and run in a process of its own, so that a crash of the engine is an
+            exception. It costs the start of a Python, and is meant for files from elsewhere.
+        public_key: The Ed25519 key, or several of which one must have signed the bundle: the path of a PEM file, the
+            PEM itself, or the key's 32 bytes. Without one no signature is asked for.
 
     Raises:
         NotFoundError: If there is nothing at `path`.
         InvalidInputError: If it is neither a bundle nor a model file, or a name is unknown.
         IntegrityError: If the bundle or the file is damaged or edited.
+        SignatureError: If none of the keys has signed the bundle as it is.
         MissingDependencyError: If the engine is not installed.
         BackendError: If the engine refuses the file.
     """
-    if not isinstance(threads, int) or not 1 <= threads <= _MAX_THREADS:
-        raise InvalidInputError(f"threads is {threads!r}, expected a whole number from 1 to {_MAX_THREADS}")
+    how = _How(whole_number("threads", threads), backend, signature, isolate)
     path = Path(path)
     if path.is_dir():
-        return _load_variant(read_bundle(path), variant, threads, backend)
+        return _load_variant(read_bundle(path, public_key=public_key), variant, how)
     if not path.is_file():
         raise NotFoundError(f"{path} does not exist; expected a bundle folder, a .tflite or an .onnx file")
-    if path.suffix not in (".tflite", ".onnx"):
+    if path.suffix not in RUNNABLE:
         raise InvalidInputError(f"{path} is no model; expected a bundle folder, a .tflite or an .onnx file")
     if (path.parent / MANIFEST_FILE).is_file():
-        bundle = read_bundle(path.parent)
+        bundle = read_bundle(path.parent, public_key=public_key)
         ids = {entry.file: entry.id for entry in bundle.manifest.variants}
         if path.name in ids and variant in (None, ids[path.name]):
-            return _load_variant(bundle, ids[path.name], threads, backend)
+            return _load_variant(bundle, ids[path.name], how)
     if variant is not None:
         raise InvalidInputError(f"{path} is one model file; variant {variant!r} can only be chosen in a bundle")
-    content = path.read_bytes()
+    if public_key is not None:
+        raise InvalidInputError(f"{path} is no file of a bundle; public_key was given, and only bundles are signed")
+    return _load_alone(path, how)
+
+
+def _load_alone(path: Path, how: _How) -> Model:
+    with path.open("rb") as file:
+        content = file.read(_MOST_BYTES)
+    if len(content) == _MOST_BYTES:
+        raise InvalidInputError(f"{path} is no model; expected less than {_MOST_BYTES} bytes")
     card = _card(content, path)
-    return Model(choose_engine(path.suffix, backend).load(content, threads), card)
+    if card is None:
+        check_structure(content, path.suffix)
+    return Model(how.load(content, how.engine(path.name)), card)
 
 
 def _card(content: bytes, path: Path) -> ModelCard | None:
@@ -69,20 +117,38 @@ def _card(content: bytes, path: Path) -> ModelCard | None:
     return parse(ModelCard, fields, f"what {path} says of itself")
 
 
-def _load_variant(bundle: Bundle, variant_id: str | None, threads: int, backend: str | None) -> Model:
-    chosen = _first_runnable(bundle, backend) if variant_id is None else variant_id
-    entry = bundle.manifest.variant(chosen)
-    engine = choose_engine(Path(entry.file).suffix, backend)
-    return Model(engine.load(bundle.read(chosen), threads), bundle.manifest.card(chosen), bundle.manifest)
+def _load_variant(bundle: Bundle, variant_id: str | None, how: _How) -> Model:
+    entry = _first_runnable(bundle, how) if variant_id is None else bundle.manifest.variant(variant_id)
+    engine = how.engine(entry.file)
+    content = bundle.read(entry.id)
+    try:
+        backend = how.load(content, engine)
+    except BackendError as error:
+        raise BackendError(f"{error}; {_what_else(bundle.manifest, entry, engine)}") from error
+    return Model(backend, bundle.manifest.card(entry.id), bundle.manifest)
 
 
-def _first_runnable(bundle: Bundle, backend: str | None) -> str:
+def _first_runnable(bundle: Bundle, how: _How) -> Variant:
     first_error: LiteportError | None = None
     for entry in bundle.manifest.variants:
         try:
-            choose_engine(Path(entry.file).suffix, backend)
+            engine = how.engine(entry.file)
         except LiteportError as error:
             first_error = first_error or error
         else:
-            return entry.id
-    raise first_error or InvalidInputError(f"{bundle.path} holds no variant")
+            if _ran(entry, engine) is not False:
+                return entry
+    raise first_error or InvalidInputError(f"no variant in {bundle.path} was seen to run with what is installed here")
+
+
+def _ran(entry: Variant, engine: Engine) -> bool | None:
+    """Whether a variant was seen to run with an engine when it was exported; None where that was not tried."""
+    return next((trial.ran for trial in entry.runtimes if trial.name == engine.package), None)
+
+
+def _what_else(manifest: Manifest, entry: Variant, engine: Engine) -> str:
+    """Says what runs a variant that was refused, and which others this engine runs."""
+    others = [other.id for other in manifest.variants if other.id != entry.id and _ran(other, engine)]
+    return f"{entry.id} was {entry.runtime_requirement}" + (
+        f"; {engine.package} runs {', '.join(others)}: choose one of these" if others else ""
+    )

@@ -1,6 +1,6 @@
 """A loaded model, and asking it."""
 
-import threading
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -13,13 +13,16 @@ from liteport.errors import BackendError, IntegrityError, InvalidInputError, unk
 
 from .backends import Backend, BackendInfo
 from .card import InputInfo, ModelCard, OutputInfo, Preprocessing, TensorSpec
-from .images import open_image
+from .images import Invert, image_size, open_image
 from .inputs import Input
+from .lanes import Lanes
 from .manifest import Manifest
-from .preprocessing import as_array
+from .parts import Part, side_by_side, split, whole_number
+from .preprocessing import UINT8, as_array, as_batch
 from .quantization import decoder
+from .shortcut import Shortcut, make_shortcut
 
-_BATCH = 128  # images handed to the engine at once: more gains nothing and costs memory for activations
+_MOST_SHORTCUTS = 4  # with and without the channel, one image and a batch
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,6 @@ class Model:
         self.manifest = manifest
         self.variant = card.variant if card else None
         self.labels = card.outputs[0].labels if card else None
-        self._backend: Backend | None = backend
-        self._lock = threading.Lock()
         self.inputs: tuple[TensorSpec, ...] = backend.inputs
         self.outputs: tuple[TensorSpec, ...] = backend.outputs
         self.backend: BackendInfo = backend.info
@@ -73,13 +74,17 @@ class Model:
         self._inputs = [Input(spec, pixels.get(spec.name)) for spec in self.inputs]
         self._decoders = [decoder(spec) for spec in self.outputs]
         self._logits = card is not None and card.outputs[0].activation == "linear"
+        self._lanes = Lanes(backend)
+        self._fixed = first.shape[0] if first.shape else None
+        self._shortcuts: dict[tuple[int, ...], Shortcut | None] = {}
 
-    def predict(self, images: ArrayLike) -> NDArray[np.float32]:
+    def predict(self, images: ArrayLike, *, workers: int = 1) -> NDArray[np.float32]:
         """Classifies images.
 
         Args:
             images: (H, W, C), (N, H, W, C), and also (H, W) or (N, H, W) where C is 1. uint8 are raw pixels, to which
                 the bundle's preprocessing is applied; floating values are model input that is prepared already.
+            workers: How many engines share many images, side by side; each holds its own copy of the weights.
 
         Returns:
             (N, classes) float32: probabilities. A model whose last layer has no activation gives logits, and they
@@ -89,20 +94,35 @@ class Model:
             InvalidInputError: If dtype or shape do not fit, or the model has several inputs or outputs.
             BackendError: If the engine fails.
         """
+        shape = None
+        if type(images) is np.ndarray and images.dtype == UINT8:
+            shape = images.shape
+            shortcut = self._shortcuts.get(shape)
+            if shortcut is not None and workers == 1 and (answer := shortcut(images)) is not None:
+                return answer
         if len(self.inputs) != 1 or len(self.outputs) != 1:
             raise InvalidInputError(
                 f"predict needs a model with one input and one output, this has {len(self.inputs)} and "
                 f"{len(self.outputs)}; use run"
             )
-        outputs = self._run([self._inputs[0].prepare(images)])[0]
-        return _softmax(outputs) if self._logits else outputs
+        workers = whole_number("workers", workers)
+        batch = self._inputs[0].check(images)
+        parts = split(batch, self._fixed, workers)
+        (answers,) = self._in_parts([batch], parts, workers)
+        if shape is not None and self.card is not None and len(parts) == 1 and parts[0].size == len(batch):
+            self._find_shortcut(shape, batch.shape)
+        return _softmax(answers) if self._logits else answers
 
-    def classify(self, image: Any, top_k: int = 3) -> list[Prediction]:
+    def classify(self, image: Any, top_k: int = 3, *, invert: Invert = False) -> list[Prediction]:
         """Names the likeliest classes of one image.
 
         Args:
-            image: A path, the bytes of an image file, a PIL image (these need Pillow), or an array as for `predict`.
+            image: An array as for `predict`; or, with Pillow, a path, the bytes of an image file, a PIL image or an
+                array of another size, such as a camera's frame, which is then fitted as `open_image` says.
             top_k: How many classes; at most all are returned.
+            invert: True for dark ink on light paper where the model knows light on dark, as MNIST's do: it is turned
+                and centred as theirs; "auto" to do so where the image looks like that. Not for arrays of the model's
+                own shape.
 
         Returns:
             The likeliest first.
@@ -111,9 +131,8 @@ class Model:
             InvalidInputError: If it is no image, or more than one, or `top_k` is below 1.
             NotFoundError: If the path does not exist.
         """
-        if top_k < 1:
-            raise InvalidInputError(f"top_k is {top_k}, expected at least 1")
-        probabilities = self.predict(self.pixels(image))
+        top_k = whole_number("top_k", top_k, sys.maxsize)
+        probabilities = self.predict(self.pixels(image, invert))
         if probabilities.ndim != 2 or len(probabilities) != 1:
             raise InvalidInputError(
                 f"classify takes one image and a model with an output (N, classes), got an output of shape "
@@ -122,15 +141,19 @@ class Model:
         best = np.argsort(-probabilities[0], kind="stable")[:top_k]
         return [Prediction(self.labels[i] if self.labels else str(i), int(i), float(probabilities[0, i])) for i in best]
 
-    def pixels(self, image: Any) -> NDArray[Any]:
-        """Turns what `classify` takes into an array for `predict`; arrays pass unchanged."""
-        if isinstance(image, (np.ndarray, list, tuple)):
-            return as_array(image, "the image's values")
-        shape = self.input.shape
-        if len(shape) != 4 or None in shape[1:]:
-            raise InvalidInputError(f"the model's input has shape {list(shape)}, so pass an array instead of an image")
-        height, width, channels = (int(size) for size in shape[1:] if size is not None)
-        return open_image(image, height, width, channels)
+    def pixels(self, image: Any, invert: Invert = False) -> NDArray[Any]:
+        """Turns what `classify` takes into an array for `predict`; arrays of the model's own shape pass unchanged."""
+        if isinstance(image, (list, tuple, memoryview)) or hasattr(image, "__array__"):
+            array = as_array(image, "the image's values")
+            own = as_batch(array, self.input.shape)
+            if (
+                array.dtype not in (np.uint8, np.uint16)
+                or len(self.input.shape) != 4
+                or (own is not None and not invert)
+            ):
+                return array
+            image = own[0] if own is not None and len(own) == 1 else array
+        return open_image(image, *image_size(self.input.shape, invert), invert)
 
     def run(self, inputs: Mapping[str, ArrayLike]) -> dict[str, NDArray[Any]]:
         """Runs the model on every input, for every output.
@@ -154,50 +177,61 @@ class Model:
                 raise unknown_name("input", name, names)
         if missing := [name for name in names if name not in inputs]:
             raise InvalidInputError(f"inputs lack {missing}; expected {names}")
-        arrays = [entry.prepare(inputs[entry.spec.name]) for entry in self._inputs]
-        if len({len(array) for array in arrays}) != 1:
-            raise InvalidInputError(f"inputs have different batch sizes: {[len(array) for array in arrays]}")
-        return {spec.name: values for spec, values in zip(self.outputs, self._run(arrays), strict=True)}
+        batches = [entry.check(inputs[entry.spec.name]) for entry in self._inputs]
+        if self.card is None:  # what its first dimension means, nobody knows
+            results = self._at_once(batches)
+        else:
+            if len({len(batch) for batch in batches}) != 1:
+                raise InvalidInputError(f"inputs have different batch sizes: {[len(batch) for batch in batches]}")
+            results = self._in_parts(batches, split(batches[0], self._fixed, 1))
+        return {spec.name: values for spec, values in zip(self.outputs, results, strict=True)}
 
-    def _run(self, arrays: list[NDArray[Any]]) -> list[NDArray[Any]]:
-        """Runs the engine, in chunks where it takes fewer items at once than there are, and dequantizes."""
-        count, fixed = len(arrays[0]), self.inputs[0].shape[0]
-        step = fixed or _BATCH
-        with self._lock:
-            if self._backend is None:
-                raise InvalidInputError("the model is closed; load it again")
-            if count == 0:
-                return [np.empty((0, *(size or 0 for size in spec.shape[1:])), np.float32) for spec in self.outputs]
-            if count == fixed or (fixed is None and count <= step):
-                results = self._backend.run(arrays)
-            else:
-                starts = range(0, count, step)
-                chunks = [
-                    self._run_chunk(self._backend, [array[i : i + step] for array in arrays], fixed) for i in starts
-                ]
-                results = [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
+    def _in_parts(self, batches: list[NDArray[Any]], parts: list[Part], workers: int = 1) -> list[NDArray[Any]]:
+        """Runs some items after the other, by as many workers as there are; the parts are put together again."""
+        if not parts:
+            self._lanes.check_open()
+            return [np.empty((0, *(size or 0 for size in spec.shape[1:])), np.float32) for spec in self.outputs]
+
+        def run(part: Part, worker: int) -> list[NDArray[Any]]:
+            return part.kept(self._run([part.taken(batch) for batch in batches], worker), self.outputs)
+
+        answers = side_by_side(run, parts, workers)
+        return answers[0] if len(parts) == 1 else [np.concatenate(values) for values in zip(*answers, strict=True)]
+
+    def _at_once(self, batches: list[NDArray[Any]]) -> list[NDArray[Any]]:
+        for spec, batch in zip(self.inputs, batches, strict=True):
+            if spec.shape and spec.shape[0] not in (None, len(batch)):
+                raise InvalidInputError(
+                    f"values for {spec.name!r} have shape {batch.shape}; expected {list(spec.shape)}"
+                )
+        return self._run(batches)
+
+    def _run(self, batches: list[NDArray[Any]], worker: int = 0) -> list[NDArray[Any]]:
+        """Runs the engine once, from values that `Input.check` has passed to real ones."""
+        lane = self._lanes.lane(len(batches[0]) if batches[0].ndim else 1, worker)
+        results = lane.run([entry.encode(batch) for entry, batch in zip(self._inputs, batches, strict=True)])
         return [decode(values) for decode, values in zip(self._decoders, results, strict=True)]
 
-    def _run_chunk(self, backend: Backend, arrays: list[NDArray[Any]], fixed: int | None) -> list[NDArray[Any]]:
-        """Runs some of the items, filled up with zeros where the engine takes a fixed number."""
-        count = len(arrays[0])
-        size = fixed or count
-        filled = [np.concatenate([array, np.zeros((size - count, *array.shape[1:]), array.dtype)]) for array in arrays]
-        results = backend.run(filled)
-        for values, spec in zip(results, self.outputs, strict=True):
-            if values.shape[:1] != (size,):
-                raise InvalidInputError(
-                    f"output {spec.name!r} has shape {values.shape} for {size} items, so they cannot be run in parts; "
-                    f"pass {f'exactly {fixed}' if fixed else f'at most {_BATCH}'}"
-                )
-        return [values[:count] for values in results]
+    def _find_shortcut(self, shape: tuple[int, ...], batch: tuple[int, ...]) -> None:
+        """Lets images of this shape take the shortcut from now on, where the engine has one."""
+        if shape in self._shortcuts and self._shortcuts[shape] is None:
+            return
+        lane = self._lanes.lane(batch[0])
+        memory, preparation = lane.memory((batch,)) or (None, None)
+        write = None if memory is None else self._inputs[0].writer(memory.inputs[0].reshape(shape))
+        if len(self._shortcuts) == _MOST_SHORTCUTS:
+            self._shortcuts.clear()
+        if memory is None or write is None:
+            self._shortcuts[shape] = None
+            return
+        decode = self._decoders[0]
+        probabilities = (lambda output: _softmax(decode(output))) if self._logits else decode
+        self._shortcuts[shape] = make_shortcut(lane, memory, preparation, write, probabilities)
 
     def close(self) -> None:
         """Frees the engine; the model cannot be used afterwards. Closing twice is allowed."""
-        with self._lock:
-            if self._backend is not None:
-                self._backend.close()
-                self._backend = None
+        self._shortcuts.clear()
+        self._lanes.close()
 
     def __enter__(self) -> "Model":
         return self
@@ -206,6 +240,9 @@ class Model:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def __reduce__(self) -> str:
+        raise TypeError("a Model holds an engine and cannot be copied or sent to another process; load it again there")
 
     def __repr__(self) -> str:
         return f"<liteport Model {self.variant or 'file'} on {self.backend}>"

@@ -7,6 +7,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from liteport.errors import InvalidInputError
 
+# The ways in which an array may be meant: a batch, one item, and both without the single channel.
+_READINGS: tuple[Any, ...] = (..., np.newaxis, (..., np.newaxis), (np.newaxis, ..., np.newaxis))
+
 UINT8 = np.dtype(np.uint8)  # made once: to compare a dtype with the class makes one each time
 
 
@@ -41,8 +44,10 @@ def as_array(values: ArrayLike, name: str) -> NDArray[Any]:
     """Makes an array of what a user gave.
 
     Raises:
-        InvalidInputError: If it is nested lists of unequal lengths.
+        InvalidInputError: If it is nested lists of unequal lengths, or has masked values.
     """
+    if np.ma.is_masked(values):
+        raise InvalidInputError(f"{name} have masked entries; expected none: fill them first")
     try:
         return np.asarray(values)
     except ValueError as error:
@@ -55,16 +60,27 @@ def with_batch_dimension(array: NDArray[Any], shape: tuple[int | None, ...], nam
     Raises:
         InvalidInputError: If it fits in no way.
     """
-    for candidate in _readings(array, shape):
+    batch = as_batch(array, shape)
+    if batch is None:
+        raise InvalidInputError(f"{name} have shape {array.shape}; expected {expected_shapes(shape)}")
+    return batch
+
+
+def as_batch(array: NDArray[Any], shape: tuple[int | None, ...]) -> NDArray[Any] | None:
+    """Gives an array the rank of `shape`, its first size being free; None where it fits in no way."""
+    for reading in _READINGS[: 4 if len(shape) == 4 and shape[-1] == 1 else 2]:
+        candidate: NDArray[Any] = array[reading]
         if len(candidate.shape) == len(shape) and all(
             want is None or want == got for want, got in zip(shape[1:], candidate.shape[1:], strict=True)
         ):
             return candidate
-    raise InvalidInputError(f"{name} have shape {array.shape}; expected {expected_shapes(shape)}")
+    return None
 
 
 def expected_shapes(shape: tuple[int | None, ...]) -> str:
     """Words for the array shapes that an input of this shape takes."""
+    if not shape:
+        return "()"
     item = ", ".join("any" if size is None else str(size) for size in shape[1:])
     texts = [f"({item})" if len(shape) > 2 else f"({item},)", f"(N, {item})"]
     if len(shape) == 4 and shape[-1] == 1:
@@ -72,17 +88,10 @@ def expected_shapes(shape: tuple[int | None, ...]) -> str:
     return " or ".join(texts)
 
 
-def _readings(array: NDArray[Any], shape: tuple[int | None, ...]) -> list[NDArray[Any]]:
-    """The ways in which an array may be meant: a batch, one item, and both without the single channel."""
-    readings = [array, array[None]]
-    if len(shape) == 4 and shape[-1] == 1:
-        readings += [array[..., None], array[None, ..., None]]
-    return readings
-
-
 def _finite(array: NDArray[Any], name: str, dtype: str) -> NDArray[Any]:
-    with np.errstate(over="ignore"):  # told below
-        array = array.astype(dtype, copy=False)
+    if array.dtype != dtype:
+        with np.errstate(over="ignore"):  # told below
+            array = array.astype(dtype)
     if not np.isfinite(array).all():
         raise InvalidInputError(f"{name} hold NaN or infinity (or values beyond {dtype}); expected finite numbers")
     return array

@@ -1,6 +1,6 @@
 """Affine quantization, `real = scale * (q - zero_point)`, as in Jacob et al. 2018 (arXiv 1712.05877, equation 1)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 
 from .card import Preprocessing, TensorSpec
 
+_LIMITS = {
+    name: (int(np.iinfo(name).min), int(np.iinfo(name).max))
+    for name in ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
+}
 _SIGN_BIT = np.array(128, np.uint8)  # an array, as a plain number would be converted at each call
 
 
@@ -22,10 +26,14 @@ def quantize(values: NDArray[np.floating], spec: TensorSpec) -> NDArray[np.integ
     Returns:
         Integers of the tensor's dtype, same shape.
     """
-    limits = np.iinfo(spec.dtype)
+    low, high = _LIMITS[spec.dtype]
     # In float64, which holds every int32; float32 would round the limit up past the range.
-    grid = np.rint(np.divide(values, np.float64(spec.scale), dtype=np.float64)) + spec.zero_point
-    quantized: NDArray[np.integer] = np.clip(grid, limits.min, limits.max).astype(spec.dtype)
+    grid = np.divide(values, np.float64(spec.scale), dtype=np.float64)
+    np.rint(grid, out=grid)
+    np.add(grid, np.float64(spec.zero_point or 0), out=grid)
+    np.maximum(grid, low, out=grid)
+    np.minimum(grid, high, out=grid)
+    quantized: NDArray[np.integer] = grid.astype(spec.dtype)
     return quantized
 
 
@@ -35,20 +43,16 @@ def dequantize(values: NDArray[np.integer], spec: TensorSpec) -> NDArray[np.floa
 
 
 def decoder(spec: TensorSpec) -> Callable[[NDArray[Any]], NDArray[Any]]:
-    """Returns the fastest way from an output tensor to real values: see `dequantize`.
+    """Returns the fastest way from an output tensor to a copy with real values: see `dequantize`.
 
     Of 8 bits there are 256 values, so they are looked up. Half precision becomes float32; other types stay.
     """
     if spec.scale is None:
-        return partial(np.asarray, dtype=np.float32) if spec.dtype == "float16" else _same
+        return partial(np.array, dtype=np.float32 if spec.dtype == "float16" else spec.dtype)
     if np.dtype(spec.dtype).itemsize > 1:
         return partial(dequantize, spec=spec)
     table = dequantize(np.arange(256, dtype=np.uint8).view(spec.dtype), spec)
     return table.take  # int8 below zero counts from the table's end, where its bits put it
-
-
-def _same(values: NDArray[Any]) -> NDArray[Any]:
-    return values
 
 
 def pixel_table(preprocessing: Preprocessing, spec: TensorSpec, channels: int) -> NDArray[np.generic]:
@@ -70,14 +74,25 @@ def pixel_table(preprocessing: Preprocessing, spec: TensorSpec, channels: int) -
     return table[0] if (table == table[0]).all() else table
 
 
-def pixel_encoder(table: NDArray[np.generic]) -> Callable[[NDArray[np.uint8]], NDArray[np.generic]]:
-    """Returns the fastest way to look every pixel of NHWC images up in a table from `pixel_table`.
+def pixel_writer(table: NDArray[np.generic], out: NDArray[Any]) -> Callable[[NDArray[np.uint8]], object]:
+    """Returns the fastest way to look every pixel of images up in a table from `pixel_table`.
 
     Where int8 stands for the pixel less 128 (scale 1/255 and zero point -128) that is the flip of one bit.
-    The result is contiguous, as engines want it, whatever the images are.
+
+    Args:
+        table: Of `out`'s dtype.
+        out: Where the values are written, of the images' shape; contiguous where there is one table for all channels.
     """
     if table.ndim > 1:
-        return lambda images: np.stack([row[images[..., channel]] for channel, row in enumerate(table)], axis=-1)
+        writers = [pixel_writer(row, out[..., channel]) for channel, row in enumerate(table)]
+        return partial(_write_channels, writers)
     if table.dtype == np.int8 and (table.view(np.uint8) == np.arange(256) ^ 128).all():
-        return lambda images: np.bitwise_xor(images, _SIGN_BIT, order="C").view(np.int8)
-    return lambda images: np.ascontiguousarray(table[images])
+        flip, bits = np.bitwise_xor, out.view(np.uint8)
+        return lambda images: flip(images, _SIGN_BIT, bits)
+    take = table.take
+    return lambda images: take(images, None, out, "clip")  # no pixel is beyond the table: "clip" spares a buffer
+
+
+def _write_channels(writers: Sequence[Callable[[NDArray[np.uint8]], object]], images: NDArray[np.uint8]) -> None:
+    for channel, write in enumerate(writers):
+        write(images[..., channel])

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from liteport.errors import InvalidInputError, MissingDependencyError, unknown_name
 
-from .base import Backend, BackendInfo
+from .base import Backend, BackendInfo, Memory, Shapes
 from .litert import LiteRTBackend
 from .onnxruntime import OnnxRuntimeBackend
 
@@ -21,6 +21,8 @@ __all__ = [
     "Backend",
     "BackendInfo",
     "Engine",
+    "Memory",
+    "Shapes",
     "choose_engine",
     "installed",
     "installed_version",
@@ -28,7 +30,9 @@ __all__ = [
 
 
 class _Loader(Protocol):
-    def __call__(self, content: bytes, threads: int, package: str, module: ModuleType) -> Backend: ...
+    def __call__(
+        self, content: bytes, threads: int, package: str, module: ModuleType, signature: str | None
+    ) -> Backend: ...
 
 
 @dataclass(frozen=True)
@@ -49,9 +53,9 @@ class Engine:
     loader: _Loader
     install: str
 
-    def load(self, content: bytes, threads: int) -> Backend:
-        """Loads a model file's content."""
-        return self.loader(content, threads, self.package, importlib.import_module(self.module))
+    def load(self, content: bytes, threads: int, signature: str | None = None) -> Backend:
+        """Loads a model file's content; see the backends."""
+        return self.loader(content, threads, self.package, importlib.import_module(self.module), signature)
 
 
 # In order of preference for each kind of file.

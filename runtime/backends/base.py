@@ -1,12 +1,15 @@
 """What an inference engine must offer to stand behind a `Model`, and what is seen of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
 from ..card import TensorSpec
+
+Shapes = tuple[tuple[int, ...], ...]
+"""One shape per input."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,25 @@ class BackendInfo:
 
     def __str__(self) -> str:
         return f"{self.name} {self.version} ({self.provider})"
+
+
+@dataclass(frozen=True)
+class Memory:
+    """An engine's own memory, to write inputs to and read outputs from without a copy between.
+
+    Valid until the backend is asked for other shapes or closed; using it afterwards is undefined.
+
+    Attributes:
+        inputs: One array per input.
+        outputs: One array per output, of the latest `invoke`.
+        invoke: Runs the model once.
+        failures: What `invoke` raises where the engine fails.
+    """
+
+    inputs: tuple[NDArray[Any], ...]
+    outputs: tuple[NDArray[Any], ...]
+    invoke: Callable[[], object]
+    failures: tuple[type[Exception], ...]
 
 
 class Backend(Protocol):
@@ -49,6 +71,21 @@ class Backend(Protocol):
         Raises:
             BackendError: If the engine fails.
         """
+
+    def memory(self, shapes: Shapes) -> Memory | None:
+        """Makes the engine ready for inputs of these shapes.
+
+        To be asked for only of files whose outputs' sizes follow from their inputs' sizes.
+
+        Args:
+            shapes: As a `run` of the same shapes has taken them.
+
+        Returns:
+            The engine's memory, or None where it lets nobody there.
+        """
+
+    def another(self) -> "Backend":
+        """Loads the same file once more, to be used beside this one."""
 
     def close(self) -> None:
         """Frees what the engine holds."""

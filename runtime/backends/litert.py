@@ -1,5 +1,6 @@
 """TFLite files, by ai-edge-litert or by tflite-runtime, which is the older name of the same interpreter."""
 
+import ctypes
 from collections.abc import Sequence
 from importlib.metadata import version
 from types import ModuleType
@@ -8,16 +9,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from liteport.errors import BackendError
+from liteport.errors import BackendError, InvalidInputError, unknown_name
 
 from ..card import TensorSpec
-from .base import BackendInfo
+from .base import BackendInfo, Memory, Shapes
+
+_FAILURES = (ValueError, RuntimeError)
+_DEFAULT_SIGNATURE = "serving_default"  # TensorFlow's name for the one that is meant if none is named
 
 
 class LiteRTBackend:
     """Implements `Backend` with a TFLite interpreter."""
 
-    def __init__(self, content: bytes, threads: int, package: str, module: ModuleType) -> None:
+    def __init__(
+        self, content: bytes, threads: int, package: str, module: ModuleType, signature: str | None = None
+    ) -> None:
         """Loads a model.
 
         Args:
@@ -25,29 +31,50 @@ class LiteRTBackend:
             threads: How many threads one call may use.
             package: The distribution's name.
             module: Its module with the class `Interpreter`.
+            signature: Which of the file's signatures to run; None for the only one, or the default one.
 
         Raises:
             BackendError: If the engine refuses the file.
+            InvalidInputError: If there is no such signature, or there are several and none is named.
         """
+        self._made_of = content, threads, package, module, signature
         try:
             self._interpreter = module.Interpreter(model_content=content, num_threads=threads)
             self._interpreter.allocate_tensors()
+            self._runner = self._signature_runner(signature)
             inputs, outputs = self._details()
             self.inputs = tuple(_spec(name, detail) for name, detail in inputs.items())
             self.outputs = tuple(_spec(name, detail) for name, detail in outputs.items())
             self.info = BackendInfo(package, version(package), self._delegate())
-        except (ValueError, RuntimeError) as error:
+        except InvalidInputError:
+            raise
+        except _FAILURES as error:
             raise BackendError(f"{package} {version(package)} refuses this model: {_one_line(error)}") from error
         self._input_indices = [int(detail["index"]) for detail in inputs.values()]
         self._output_indices = [int(detail["index"]) for detail in outputs.values()]
-        self._shapes: list[tuple[int, ...]] = [tuple(map(int, detail["shape"])) for detail in inputs.values()]
+        self._shapes: Shapes | None = tuple(tuple(map(int, detail["shape"])) for detail in inputs.values())
+        main = {int(detail["index"]) for detail in self._interpreter.get_input_details()}
+        self._in_main_graph = self._runner is None or (self._only_signature and main == set(self._input_indices))
+        if self._in_main_graph:
+            self._runner = None  # it holds the interpreter, which would then not let itself be run
+        self._stays = self._in_main_graph and self._memory_stays()
+
+    def _signature_runner(self, wanted: str | None) -> Any:
+        """Chooses the signature; a file may have none, and then its main graph is run."""
+        names = list(self._interpreter.get_signature_list())
+        self._only_signature = len(names) == 1
+        if wanted is None and len(names) > 1:
+            if _DEFAULT_SIGNATURE not in names:
+                raise InvalidInputError(f"the file has the signatures {names}; name one of them: signature=...")
+            wanted = _DEFAULT_SIGNATURE
+        if wanted is not None and wanted not in names:
+            raise unknown_name("signature", wanted, names)
+        return self._interpreter.get_signature_runner(wanted or names[0]) if names else None
 
     def _details(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Tensor details by signature name, or by tensor name in a file without signatures."""
-        signatures = self._interpreter.get_signature_list()
-        if signatures:
-            runner = self._interpreter.get_signature_runner(next(iter(signatures)))
-            return runner.get_input_details(), runner.get_output_details()
+        if self._runner is not None:
+            return self._runner.get_input_details(), self._runner.get_output_details()
         details = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         return {detail["name"]: detail for detail in details[0]}, {detail["name"]: detail for detail in details[1]}
 
@@ -60,27 +87,63 @@ class LiteRTBackend:
     def run(self, arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         """See `Backend.run`."""
         try:
-            self._resize([array.shape for array in arrays])
+            if not self._in_main_graph:
+                feeds = {spec.name: array for spec, array in zip(self.inputs, arrays, strict=True)}
+                results = self._runner(**feeds)
+                return [results[spec.name] for spec in self.outputs]
+            self._resize(tuple(array.shape for array in arrays))
             for index, array in zip(self._input_indices, arrays, strict=True):
                 self._interpreter.set_tensor(index, array)
             self._interpreter.invoke()
             return [self._interpreter.get_tensor(index) for index in self._output_indices]
-        except (ValueError, RuntimeError) as error:
+        except _FAILURES as error:
             raise BackendError(f"{self.info} failed: {_one_line(error)}") from error
 
-    def _resize(self, shapes: list[tuple[int, ...]]) -> None:
+    def _resize(self, shapes: Shapes) -> None:
         """Makes room for inputs of these shapes; a resize prepares the whole graph anew, so only when it must be."""
         if shapes == self._shapes:
             return
-        self._shapes = []  # a resize that fails leaves the interpreter in neither shape
+        self._shapes = None  # a resize that fails leaves the interpreter in neither shape
         for index, shape in zip(self._input_indices, shapes, strict=True):
             self._interpreter.resize_tensor_input(index, shape, strict=True)
         self._interpreter.allocate_tensors()
         self._shapes = shapes
 
+    def memory(self, shapes: Shapes) -> Memory | None:
+        """See `Backend.memory`."""
+        if not self._stays:
+            return None
+        try:
+            self._resize(shapes)
+        except _FAILURES as error:
+            raise BackendError(f"{self.info} failed: {_one_line(error)}") from error
+        inputs, outputs = (tuple(map(self._view, indices)) for indices in (self._input_indices, self._output_indices))
+        return Memory(inputs, outputs, self._interpreter.invoke, _FAILURES)
+
+    def _memory_stays(self) -> bool:
+        """Whether tensors stay where they are; to be asked before the first run.
+
+        Where a graph sizes tensors while it runs, each run may move all of them. Outputs that follow have no memory
+        until then, and the interpreter has a `ValueError` for it.
+        """
+        try:
+            return all(self._interpreter.tensor(index)() is not None for index in self._output_indices)
+        except ValueError:
+            return False
+
+    def _view(self, index: int) -> NDArray[Any]:
+        """A tensor's memory. The interpreter refuses to run while an array of its own making is alive."""
+        tensor = self._interpreter.tensor(index)()
+        memory = (ctypes.c_char * tensor.nbytes).from_address(tensor.ctypes.data)
+        return np.frombuffer(memory, tensor.dtype).reshape(tensor.shape)
+
+    def another(self) -> "LiteRTBackend":
+        """See `Backend.another`."""
+        return LiteRTBackend(*self._made_of)
+
     def close(self) -> None:
         """See `Backend.close`."""
-        del self._interpreter
+        del self._interpreter, self._runner
 
 
 def _spec(name: str, detail: dict[str, Any]) -> TensorSpec:
@@ -93,7 +156,7 @@ def _spec(name: str, detail: dict[str, Any]) -> TensorSpec:
     return TensorSpec(
         name=name,
         dtype=dtype.name,
-        shape=tuple(int(size) if size > 0 else None for size in shape) or (1,),
+        shape=tuple(int(size) if size > 0 else None for size in shape),
         scale=float(scales[0]) if quantized else None,
         zero_point=int(detail["quantization_parameters"]["zero_points"][0]) if quantized else None,
     )

@@ -108,7 +108,7 @@ def test_raw_pixels_are_prepared_as_the_manifest_says(model: Model, digits: NDAr
 
 def test_the_batch_size_does_not_count(model: Model, digits: NDArray[np.uint8]) -> None:
     one_by_one = np.concatenate([model.predict(image) for image in digits[:130]])
-    for count in (1, 127, 128, 129, 1, 0, 130):  # the last chunk of 129 is one image
+    for count in (1, 31, 32, 33, 1, 0, 130):  # 33 is the first that is run in parts
         found = model.predict(digits[:count])
         assert found.shape == (count, 10)
         atol = BATCH_TOLERANCE.get(str(model.variant), 0)
@@ -138,6 +138,44 @@ def test_threads_that_share_a_model_get_their_own_answers(model: Model, digits: 
     with ThreadPoolExecutor(8) as pool:
         for found, expected in zip(pool.map(model.predict, batches), serial, strict=True):
             np.testing.assert_array_equal(found, expected)
+
+
+def test_threads_that_share_a_model_and_its_closing(tiny_bundle: Path, digits: NDArray[np.uint8]) -> None:
+    with load(tiny_bundle, "tflite-int8") as model:
+        expected = model.predict(digits[0])
+        ended: list[bool] = []
+
+        def ask() -> None:
+            while True:
+                try:
+                    np.testing.assert_array_equal(model.predict(digits[0]), expected)
+                except InvalidInputError as error:
+                    ended.append("the model is closed" in str(error))
+                    return
+
+        with ThreadPoolExecutor(4) as pool:
+            for _ in range(4):
+                pool.submit(ask)
+            model.close()
+    assert ended == [True] * 4
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_workers_side_by_side_give_the_same(workers: int, model: Model, digits: NDArray[np.uint8]) -> None:
+    atol = BATCH_TOLERANCE.get(str(model.variant), 0)  # their parts may be of another size
+    for images in (digits, digits[:1], digits[:0], digits[:5].astype(np.float32) / 255):
+        found = model.predict(images, workers=workers)
+        np.testing.assert_allclose(found, model.predict(images), rtol=0, atol=atol)
+
+
+def test_one_image_after_the_other_is_the_same_in_every_way(model: Model, digits: NDArray[np.uint8]) -> None:
+    first = [model.predict(image) for image in digits[:20]]
+    for _ in range(2):  # with and without the channel, singly and in batches, in turn
+        for image, expected in zip(digits[:20], first, strict=True):
+            np.testing.assert_array_equal(model.predict(image), expected)
+            np.testing.assert_array_equal(model.predict(image[..., None]), expected)
+            np.testing.assert_array_equal(model.predict(image[None, ::-1][:, ::-1]), expected)
+            assert model.predict(digits[:3]).shape == (3, 10)
 
 
 def test_several_threads_inside_an_inference_change_nothing(tiny_bundle: Path, digits: NDArray[np.uint8]) -> None:
@@ -222,6 +260,25 @@ def test_classify_takes_an_image_in_each_form(model: Model, digits: NDArray[np.u
         assert model.classify(form) == expected
 
 
+def test_classify_fits_an_array_of_another_size(float_model: Model, digits: NDArray[np.uint8]) -> None:
+    frame = np.kron(digits[0], np.ones((10, 10), np.uint8))
+    expected = float_model.classify(Image.fromarray(frame))
+    colours = np.repeat(frame[..., None], 3, axis=2)
+    for form in (frame, frame[..., None], colours, colours[..., ::-1], frame.astype(np.uint16) * 257):
+        assert float_model.classify(form) == expected
+
+
+def test_classify_takes_ink_on_paper(model: Model, digits: NDArray[np.uint8]) -> None:
+    paper = np.full((300, 200), 245, np.uint8)
+    paper[120:176, 90:146] -= (np.kron(digits[0], np.ones((2, 2), np.uint8)) * 0.9).astype(np.uint8)
+    best = model.classify(digits[0])[0].label
+    assert model.classify(paper, invert="auto")[0].label == best
+    assert model.classify(paper, invert=True)[0].label == best
+    assert model.classify(255 - digits[0], invert="auto")[0].label == best  # of the model's own size
+    # Light on dark already: nothing is changed.
+    assert model.classify(digits[0], invert="auto") == model.classify(digits[0])
+
+
 def test_classify_names_the_likeliest_first(float_model: Model, digits: NDArray[np.uint8]) -> None:
     probabilities = float_model.predict(digits[0])[0]
     order = np.argsort(-probabilities, kind="stable")
@@ -235,11 +292,13 @@ def test_classify_names_the_likeliest_first(float_model: Model, digits: NDArray[
 @pytest.mark.parametrize(
     ("image", "top_k", "message"),
     [
-        (np.zeros((28, 28), np.uint8), 0, "top_k is 0, expected at least 1"),
+        (np.zeros((28, 28), np.uint8), 0, "top_k is 0, expected a whole number from 1"),
         (np.zeros((2, 28, 28), np.uint8), 1, "classify takes one image"),
         (np.zeros((0, 28, 28), np.uint8), 1, "classify takes one image"),
         (b"no image", 1, "no image that Pillow can read"),
         (None, 1, "the image is a NoneType"),
+        (np.zeros((27, 28, 28), np.int64), 1, "have dtype int64"),
+        (np.zeros((5, 27, 28, 1), np.uint8), 1, r"array of uint8 \(5, 27, 28, 1\); expected uint8 \(H, W\)"),
         ([[1], [1, 2]], 1, "are no array"),
     ],
 )

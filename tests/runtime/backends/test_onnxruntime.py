@@ -34,9 +34,9 @@ def test_a_file_without_a_batch_is_not_cut_into_parts(write_onnx: WriteOnnx) -> 
     node = helper.make_node("ReduceSum", ["x"], ["y"], keepdims=0)
     path = write_onnx([node], [("x", "f4", ["n", 3])], [("y", "f4", [])])
     with load(path) as model:
-        assert model.predict(np.ones((128, 3), np.float32)) == 384
-        with pytest.raises(InvalidInputError, match="so they cannot be run in parts; pass at most 128"):
-            model.predict(np.ones((129, 3), np.float32))
+        assert model.predict(np.ones((32, 3), np.float32)) == 96
+        with pytest.raises(InvalidInputError, match="so they cannot be run in parts; pass at most 32"):
+            model.predict(np.ones((64, 3), np.float32))
 
 
 def test_several_inputs_and_outputs_go_by_name(write_onnx: WriteOnnx) -> None:
@@ -49,8 +49,7 @@ def test_several_inputs_and_outputs_go_by_name(write_onnx: WriteOnnx) -> None:
         assert list(results) == ["sum", "difference"]
         np.testing.assert_array_equal(results["sum"], a + 1)
         np.testing.assert_array_equal(results["difference"], a - 1)
-        with pytest.raises(InvalidInputError, match=r"different batch sizes: \[300, 1\]"):
-            model.run({"a": a, "b": b[0]})
+        np.testing.assert_array_equal(model.run({"a": a, "b": b[0]})["sum"], a + 1)  # the file's own rules, not ours
         with pytest.raises(InvalidInputError, match=r"inputs lack \['b'\]; expected \['a', 'b'\]"):
             model.run({"a": a})
         with pytest.raises(InvalidInputError, match="unknown input 'c'"):
