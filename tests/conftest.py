@@ -1,5 +1,9 @@
-"""What several tests share: a small data set cut from MNIST, a tiny model trained on it once, and its bundle."""
+"""What several tests share: a small data set cut from MNIST, a tiny model trained on it once, and its bundle.
 
+Where TensorFlow cannot be installed, they come ready-made from the folder that LITEPORT_TEST_FIXTURES names.
+"""
+
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +15,28 @@ from liteport.train import load_dataset
 TRAIN_IMAGES, TEST_IMAGES = 1200, 300
 
 
+def ready_made(name: str) -> Path | None:
+    """What another run of the tests has made, if there is a folder of such."""
+    folder = os.environ.get("LITEPORT_TEST_FIXTURES")
+    return Path(folder, name) if folder else None
+
+
+def draw_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has a training's pictures laid out but not drawn, which takes longer than a small model's training."""
+    monkeypatch.setattr("liteport.train.plots._save", lambda figure, path: path.touch())
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """See `draw_nothing`."""
+    draw_nothing(monkeypatch)
+
+
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An .npz with 1,200 training and 300 test images of MNIST, in Keras's layout."""
+    if ready := ready_made("tiny.npz"):
+        return ready
     mnist = load_dataset("mnist")
     path = tmp_path_factory.mktemp("data") / "tiny.npz"
     np.savez_compressed(
@@ -29,6 +52,8 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_run(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of a small CNN on `tiny_data`: strided convolutions and a dense layer, trained to about 90 %."""
+    if ready := ready_made("run"):
+        return ready
     import keras
 
     from liteport.train import TrainConfig, fit
@@ -47,16 +72,20 @@ def tiny_run(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     out = tmp_path_factory.mktemp("runs") / "run"
     config = TrainConfig(epochs=4, batch_size=32, learning_rate=3e-3, shift=0, precision="float32")
-    fit(model, load_dataset(tiny_data), config, out=out, design="tiny")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        draw_nothing(monkeypatch)
+        fit(model, load_dataset(tiny_data), config, out=out, design="tiny")
     return out
 
 
 @pytest.fixture(scope="session")
 def tiny_bundle(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All eight variants of `tiny_run`'s model. Shared: copy it before changing it."""
-    from liteport.export import export
+    """All variants of `tiny_run`'s model, as the command makes them without options. Shared: copy before changing."""
+    if ready := ready_made("bundle"):
+        return ready
+    from liteport.runtime.cli import run
 
     out = tmp_path_factory.mktemp("bundles") / "bundle"
-    export(tiny_run, out)
+    assert run(["export", str(tiny_run), "--out", str(out)]) == 0
     assert liteport.runtime.read_bundle(out).manifest.name == "tiny"
     return out

@@ -33,9 +33,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def device(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The `bin` folder of an environment that has the wheel and its extra for images."""
     folder = tmp_path_factory.mktemp("device")
-    venv.create(folder, with_pip=True)
-    install = [folder / "bin" / "python", *PIP, "install", "-c", ROOT / "constraints.txt", f"{wheel}[image]"]
-    subprocess.run(install, check=True)
+    venv.create(folder, with_pip=False)
+    install = ["--python", folder, "install", "--no-compile", "-c", ROOT / "constraints.txt", f"{wheel}[image]"]
+    subprocess.run([sys.executable, *PIP, *install], check=True)
     return folder / "bin"
 
 

@@ -1,6 +1,9 @@
 """Models and calibration data that are nobody's MNIST: colours, other sizes, layers of all kinds."""
 
+import os
 from collections.abc import Callable
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what TensorFlow says when it is imported is no test's output
 
 import keras
 import numpy as np

@@ -77,19 +77,29 @@ def test_every_variant_answers_as_keras_does(tiny_bundle: Path, tiny_run: Path, 
 def test_foreign_models_keep_their_answers(foreign_model: keras.Model, tmp_path: Path) -> None:
     images = pixels(foreign_model)
     scale = 1.0 if foreign_model.name == "rescaling" else 1 / 255
-    bundle = export(foreign_model, tmp_path / "b", calibration=images, preprocessing={"scale": scale}, seed=3)
+    # By name, so that a refusal is a failure. Left out: int4, which wants larger dense layers, and what is made of the
+    # tflite-int8 file or in its way.
+    others = {"tflite-int4", "tflite-int8-float-io", "c-array"}
+    formats = [name for name in FORMATS if name not in others]
+    bundle = export(
+        foreign_model,
+        tmp_path / "b",
+        formats,
+        calibration=images,
+        preprocessing={"scale": scale},
+        seed=3,
+        check_calibration=False,
+        try_tflite_runtime=False,
+    )
     expected = foreign_model.predict(images.astype(np.float32) * np.float32(scale), verbose=0)
     if bundle.manifest.output.activation == "linear":
         expected = probabilities(expected)
     for entry in bundle.manifest.variants:
-        if FORMATS[entry.id].source_code:
-            continue  # verified by its own interpreter in the export; see test_microcontroller
         with load(bundle, entry.id) as model:
             found = model.predict(images)
         # Drawn weights keep all classes near each other, so values are compared instead of decisions: the same
         # tolerances as above, as these are probabilities too.
-        # 4 bits keep one digit of each weight.
-        allowed = {"float32": 1e-5, "float16": 1e-3, "int4": 3e-2}.get(entry.id.split("-")[1], 1e-2)
+        allowed = {"float32": 1e-5, "float16": 1e-3}.get(entry.id.split("-")[1], 1e-2)
         assert np.abs(found - expected).mean() < allowed, entry.id
 
 
@@ -177,7 +187,7 @@ def hard() -> keras.Model:
 
 def test_of_all_formats_those_that_are_impossible_are_left_out_with_the_reason(tmp_path: Path) -> None:
     model = hard()
-    manifest = export(model, tmp_path / "b", calibration=pixels(model)).manifest
+    manifest = export(model, tmp_path / "b", calibration=pixels(model), verify_count=20).manifest
     refused = {entry.id: entry.reason for entry in manifest.refused}
     assert "HARD_SWISH in layer 'swish'" in refused["tflite-int16x8"]
     assert {variant.id for variant in manifest.variants} | set(refused) == set(FORMATS)
@@ -279,11 +289,10 @@ def test_calibration_says_how_stable_it_is(tiny_bundle: Path, tiny_run: Path, tm
 KILLED = """
 import os, signal, sys
 from liteport.export import export, variants
-step = int(sys.argv[3])
 make = variants.Maker.make
 def stop(self, row):
     made = make(self, row)
-    if row.id == ("tflite-float32", "onnx-float32")[step]:
+    if row.id == "onnx-float32":
         os.kill(os.getpid(), signal.SIGKILL)
     return made
 variants.Maker.make = stop
@@ -291,11 +300,11 @@ export(sys.argv[1], sys.argv[2], ["tflite-float32", "onnx-float32"], force=True)
 """
 
 
-@pytest.mark.parametrize("step", [0, 1])
-def test_a_kill_leaves_the_old_bundle_whole(tiny_run: Path, tiny_bundle: Path, tmp_path: Path, step: int) -> None:
+def test_a_kill_leaves_the_old_bundle_whole(tiny_run: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    """Killed when one of the new variants is written and the other is made."""
     out = shutil.copytree(tiny_bundle, tmp_path / "b")
     before = {path.name: path.read_bytes() for path in out.iterdir()}
-    done = subprocess.run([sys.executable, "-c", KILLED, tiny_run, out, str(step)], check=False, capture_output=True)
+    done = subprocess.run([sys.executable, "-c", KILLED, tiny_run, out], check=False, capture_output=True)
     assert done.returncode == -signal.SIGKILL
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
@@ -330,6 +339,7 @@ def test_same_seed_same_files(tiny_run: Path, tmp_path: Path) -> None:
     assert first.manifest.calibration == second.manifest.calibration
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_is_verified_on_what_was_held_out_of_its_own_training(tiny_data: Path, tmp_path: Path) -> None:
     dataset = load_dataset(tiny_data, seed=7)
     flat = keras.Sequential(
@@ -377,12 +387,14 @@ def test_a_data_set_lends_its_class_names_to_a_model_of_as_many_classes(tiny_dat
         assert (found.accuracy is None) == (labels is None)
 
 
+@pytest.mark.parametrize("foreign_model", ["mobile"], indirect=True)
 def test_integer_formats_need_calibration_data(tmp_path: Path, foreign_model: keras.Model) -> None:
     with pytest.raises(InvalidInputError, match="tflite-int8, onnx-int8 need calibration data"):
         export(foreign_model, tmp_path / "b", ["tflite-int8", "onnx-int8", "tflite-float32"])
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("foreign_model", ["mobile"], indirect=True)
 def test_floating_formats_do_without_and_say_what_they_were_verified_on(
     tmp_path: Path, foreign_model: keras.Model
 ) -> None:

@@ -14,6 +14,8 @@ from typer.testing import CliRunner, Result
 from liteport.errors import AlreadyExistsError, InvalidInputError, LiteportError, NotFoundError
 from liteport.train.cli import train
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 APP = typer.Typer(pretty_exceptions_enable=False)
 APP.command("train")(train)
 

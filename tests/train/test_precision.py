@@ -125,6 +125,7 @@ def test_measurement_leaves_the_model_alone(make_model: Callable[[], Any], datas
         np.testing.assert_array_equal(now, then)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_saved_model_is_float32_after_training_in_bfloat16(
     make_model: Callable[[], Any], dataset: Dataset, tmp_path: Path
 ) -> None:
