@@ -121,8 +121,7 @@ class Model:
                 array of another size, such as a camera's frame, which is then fitted as `open_image` says.
             top_k: How many classes; at most all are returned.
             invert: True for dark ink on light paper where the model knows light on dark, as MNIST's do: it is turned
-                and centred as theirs; "auto" to do so where the image looks like that. Not for arrays of the model's
-                own shape.
+                and centred as theirs; "auto" to do so where the image looks like that.
 
         Returns:
             The likeliest first.
@@ -130,6 +129,7 @@ class Model:
         Raises:
             InvalidInputError: If it is no image, or more than one, or `top_k` is below 1.
             NotFoundError: If the path does not exist.
+            BackendError: If the engine fails, or answers with NaN.
         """
         top_k = whole_number("top_k", top_k, sys.maxsize)
         probabilities = self.predict(self.pixels(image, invert))
@@ -138,12 +138,15 @@ class Model:
                 f"classify takes one image and a model with an output (N, classes), got an output of shape "
                 f"{probabilities.shape}; use predict"
             )
+        if np.isnan(probabilities).any():
+            raise BackendError("the model's answer is NaN: its input may be too large for it")
         best = np.argsort(-probabilities[0], kind="stable")[:top_k]
         return [Prediction(self.labels[i] if self.labels else str(i), int(i), float(probabilities[0, i])) for i in best]
 
     def pixels(self, image: Any, invert: Invert = False) -> NDArray[Any]:
         """Turns what `classify` takes into an array for `predict`; arrays of the model's own shape pass unchanged."""
-        if isinstance(image, (list, tuple, memoryview)) or hasattr(image, "__array__"):
+        pixels = isinstance(image, memoryview) and image.ndim > 1  # of one dimension it is a file's bytes
+        if pixels or isinstance(image, (list, tuple)) or hasattr(image, "__array__"):
             array = as_array(image, "the image's values")
             own = as_batch(array, self.input.shape)
             if (

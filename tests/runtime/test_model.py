@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from liteport.errors import IntegrityError, InvalidInputError, NotFoundError
+from liteport.errors import BackendError, IntegrityError, InvalidInputError, NotFoundError
 from liteport.export.tflite_parts import take_apart
 from liteport.runtime import Manifest, Model, Prediction, Preprocessing, load
 
@@ -266,6 +266,11 @@ def test_classify_fits_an_array_of_another_size(float_model: Model, digits: NDAr
     colours = np.repeat(frame[..., None], 3, axis=2)
     for form in (frame, frame[..., None], colours, colours[..., ::-1], frame.astype(np.uint16) * 257):
         assert float_model.classify(form) == expected
+
+
+def test_classify_ranks_no_nan(float_model: Model) -> None:
+    with pytest.raises(BackendError, match="the model's answer is NaN"):
+        float_model.classify(np.full((28, 28), 3e38, np.float32))  # finite, but not what comes of it
 
 
 def test_classify_takes_ink_on_paper(model: Model, digits: NDArray[np.uint8]) -> None:
