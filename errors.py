@@ -4,7 +4,6 @@ Each class is a `LiteportError` and also the builtin that a Python user would ca
 A message is one line: what was expected, what was found, what to do.
 """
 
-import difflib
 import importlib
 from collections.abc import Iterable
 from types import ModuleType
@@ -66,6 +65,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InvalidInputErro
         name: What was given.
         known: The names there are.
     """
+    import difflib  # here, as most programs mistype nothing
+
     names = list(known)
     close = difflib.get_close_matches(str(name), names, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""

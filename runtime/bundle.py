@@ -1,18 +1,20 @@
 """Reading a bundle: its manifest, and model files whose digest is checked on the very bytes that are used."""
 
-import hashlib
 import os
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from liteport.errors import IntegrityError, InvalidInputError, NotFoundError, SignatureError
 
-from .keys import Key
+from .digest import sha256_hex
 from .manifest import MANIFEST_FILE, Manifest
 from .records import FileInfo
-from .signatures import MAX_SIGNATURE_BYTES, SIGNATURE_FILE, check_signature
+
+if TYPE_CHECKING:
+    from .keys import Key
 
 _MAX_MANIFEST_BYTES = 4 << 20
 
@@ -61,12 +63,12 @@ class Bundle:
     def _read(self, entry: FileInfo) -> bytes:
         path = self.path / entry.file
         content = _read_bounded(path, entry.size_bytes)
-        if len(content) != entry.size_bytes or hashlib.sha256(content).hexdigest() != entry.sha256:
+        if len(content) != entry.size_bytes or sha256_hex(content) != entry.sha256:
             raise IntegrityError(f"{path} is not the file that was exported (its SHA-256 differs); export again")
         return content
 
 
-def read_bundle(path: str | os.PathLike[str], *, public_key: Key | Sequence[Key] | None = None) -> Bundle:
+def read_bundle(path: str | os.PathLike[str], *, public_key: "Key | Sequence[Key] | None" = None) -> Bundle:
     """Reads and checks a bundle's manifest.
 
     Args:
@@ -83,8 +85,7 @@ def read_bundle(path: str | os.PathLike[str], *, public_key: Key | Sequence[Key]
     """
     path = Path(path)
     text = read_manifest(path)
-    # On the bytes themselves, before anything parses them.
-    signer = None if public_key is None else check_signature(text, _read_signature(path), public_key, str(path))
+    signer = None if public_key is None else _signer(path, text, public_key)
     return Bundle(path, Manifest.from_json(text, str(path / MANIFEST_FILE)), signer)
 
 
@@ -107,14 +108,18 @@ def read_manifest(path: Path) -> bytes:
     return text
 
 
-def _read_signature(bundle: Path) -> bytes:
+def _signer(bundle: Path, manifest: bytes, public_key: "Key | Sequence[Key]") -> str:
+    """Checks the signature, on the manifest's very bytes and before anything parses them; returns whose it is."""
+    from .signatures import MAX_SIGNATURE_BYTES, SIGNATURE_FILE, check_signature  # for those who ask for one
+
     path = bundle / SIGNATURE_FILE
     if not os.path.lexists(path):
         raise SignatureError(f"{bundle} is not signed: it holds no {SIGNATURE_FILE}; sign it, or get a signed one")
     try:
-        return _read_bounded(path, MAX_SIGNATURE_BYTES)
+        signature = _read_bounded(path, MAX_SIGNATURE_BYTES)
     except IntegrityError as error:  # a link, a folder, a pipe
         raise SignatureError(f"{path} is no file that can be read; get the bundle again") from error
+    return check_signature(manifest, signature, public_key, str(bundle))
 
 
 def _read_bounded(path: Path, size: int) -> bytes:

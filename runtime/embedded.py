@@ -6,13 +6,13 @@ file that was damaged or edited anywhere is noticed. Like the manifest's digest,
 signature.
 """
 
-import hashlib
 import re
 from typing import Any
 
 from liteport.errors import IntegrityError
 
 from .contents import metadata_spans
+from .digest import sha256_hex
 from .schema import loads
 
 EMBEDDED_NAME = "liteport"
@@ -68,7 +68,4 @@ def digest_of(content: bytes, digits: int) -> str:
         digits: Where in it the 64 digits of the digest start.
     """
     view = memoryview(content)
-    digest = hashlib.sha256(view[:digits])
-    digest.update(NO_DIGEST.encode())
-    digest.update(view[digits + len(NO_DIGEST) :])
-    return digest.hexdigest()
+    return sha256_hex(view[:digits], NO_DIGEST.encode(), view[digits + len(NO_DIGEST) :])

@@ -6,7 +6,6 @@ accidents and careless edits, it is no signature.
 """
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 from liteport.errors import IntegrityError, unknown_name
 
 from .card import InputInfo, ModelCard, OutputInfo, TensorSpec, check_tensors
+from .digest import sha256_hex
 from .records import CalibrationInfo, FileInfo, RuntimeTrial, Selection, SourceInfo, Verification
 from .schema import loads, parse, shortened
 
@@ -157,7 +157,7 @@ class Manifest:
 
 def _digest(fields: Mapping[str, Any]) -> str:
     canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return sha256_hex(canonical.encode())
 
 
 def check_schema_version(fields: Any, where: str) -> None:

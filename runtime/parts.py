@@ -2,7 +2,6 @@
 
 import operator
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -109,6 +108,8 @@ def side_by_side(run: Callable[[Part, int], T], parts: Sequence[Part], workers: 
     """
     if workers == 1 or len(parts) == 1:
         return [run(part, 0) for part in parts]
+    from concurrent.futures import ThreadPoolExecutor  # with logging, which one image after the other need not load
+
     results: dict[int, T] = {}
     queue = iter(list(enumerate(parts)))  # a list's iterator may be shared: it gives each item once
 

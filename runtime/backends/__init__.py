@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Protocol
@@ -76,6 +75,8 @@ def installed(engine: Engine) -> bool:
 
 def installed_version(package: str) -> str | None:
     """Returns a distribution's version, or None where it is not installed."""
+    from importlib.metadata import PackageNotFoundError, version  # takes 3 MB and 10 ms, which running models need not
+
     try:
         return version(package)
     except PackageNotFoundError:
