@@ -2,18 +2,31 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALLED := .venv/installed
+WORKERS ?= 2
+BUNDLE ?= demo/bundle
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types sync clean
+.PHONY: help demo test test-arm test-arm-quick measure lint types sync clean
 
 help:  ## Show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
 demo: sync  ## Train, export, predict and bench on MNIST; everything lands in demo/
 	$(BIN)/liteport demo --out demo --force
 
 test: sync  ## Run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+test-arm: sync  ## Run the runtime's tests on emulated 64-bit and 32-bit Arm, and compare predictions with this machine's
+	$(BIN)/python tests/arm/build.py --for-tests aarch64 armv7l
+	$(BIN)/python -m pytest tests/arm --arm aarch64 --arm armv7l
+
+test-arm-quick: sync  ## Compare int8 predictions on emulated 64-bit Arm with this machine's
+	$(BIN)/python tests/arm/build.py aarch64
+	$(BIN)/python -m pytest tests/arm --arm aarch64 -k "markers or (int8 and not onnx)"
+
+measure: sync  ## Measure the runtime beside bare engines, on the demo's bundle or on BUNDLE=…
+	$(BIN)/python tests/measure/runtime.py $(BUNDLE)
 
 lint: sync  ## Check style, formatting and which package may import which
 	$(BIN)/ruff check
@@ -36,5 +49,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $(INSTALLED)
 
 clean:  ## Remove the environment, caches and what was built
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .arm build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
