@@ -39,8 +39,12 @@ class Input:
         """
         return self.encode(self.check(values))
 
-    def check(self, values: ArrayLike) -> NDArray[Any]:
+    def check(self, values: ArrayLike, *, finite: bool = True) -> NDArray[Any]:
         """Returns values as a batch, of raw pixels (uint8), of floating numbers, or of the integers the file takes.
+
+        Args:
+            values: What a user gave.
+            finite: Whether NaN and infinity are refused; where they must be quantized they always are.
 
         Raises:
             InvalidInputError: If the values do not fit.
@@ -48,11 +52,11 @@ class Input:
         array = as_array(values, self._name)
         if self._discrete and (self._table is None or array.dtype != UINT8):
             return self._as_they_are(array)
-        batch = to_batch(array, self.spec.shape, self._name, self._float)
+        batch = to_batch(array, self.spec.shape, self._name, self._float, finite=finite or self.spec.scale is not None)
         if batch.dtype == UINT8 and self._table is None:
             raise InvalidInputError(
                 f"{self.spec.name!r} got raw pixels (uint8), but this file carries no preprocessing; load the bundle, "
-                "or pass floating values that are prepared as in training"
+                "or pass floating values that are prepared as in training (in Python: model.predict)"
             )
         return batch
 
@@ -62,7 +66,9 @@ class Input:
             encoded = np.empty(batch.shape, self.spec.dtype)
             pixel_writer(self._table, encoded)(batch)
             return encoded
-        return np.ascontiguousarray(batch) if self.spec.scale is None else quantize(batch, self.spec)
+        if self.spec.scale is not None:
+            return quantize(batch, self.spec)
+        return np.asarray(batch, order="C")  # and not `ascontiguousarray`, which gives a single number a dimension
 
     def writer(self, out: NDArray[Any]) -> Callable[[NDArray[np.uint8]], object] | None:
         """Returns what writes raw pixels into an engine's memory, or None where the input takes none.

@@ -73,8 +73,14 @@ class Lanes:
     prepared again and again, and a third would only cost memory: each holds its own copy of the weights.
     """
 
-    def __init__(self, backend: Backend) -> None:
-        """Takes the engine that serves first."""
+    def __init__(self, backend: Backend, *, only_one: bool = False) -> None:
+        """Takes the engine that serves first.
+
+        Args:
+            backend: That engine.
+            only_one: Whether it serves all, as where it keeps something from one call to the next.
+        """
+        self._only_one = only_one
         self._lanes: dict[tuple[bool, int], Lane] | None = {}
         self._first = backend
         self._guard = threading.Lock()
@@ -90,7 +96,7 @@ class Lanes:
             InvalidInputError: If the model is closed.
             BackendError: If the engine does not load the file once more.
         """
-        key = items == 1, worker
+        key = self._only_one or items == 1, worker
         with self._guard:
             lanes = self._opened()
             if key not in lanes:

@@ -4,22 +4,18 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from liteport.errors import BackendError, InvalidInputError, LiteportError, NotFoundError
 
 from .backends import RUNNABLE, Backend, Engine, choose_engine
 from .bundle import Bundle, read_bundle
-from .card import ModelCard
-from .contents import check_structure
-from .embedded import DIGEST_FIELD, read_embedded
-from .isolation import try_in_subprocess
-from .keys import Key
-from .manifest import MANIFEST_FILE, Manifest, Variant, check_schema_version
+from .manifest import MANIFEST_FILE, Manifest, Variant
 from .model import Model
 from .parts import whole_number
-from .schema import parse
 
-_MOST_BYTES = 1 << 32  # of a lone file; TFLite and ONNX files cannot be much larger than 2 GiB
+if TYPE_CHECKING:
+    from .keys import Key
 
 
 @dataclass(frozen=True)
@@ -36,6 +32,8 @@ class _How:
 
     def load(self, content: bytes, engine: Engine) -> Backend:
         if self.isolate:
+            from .isolation import try_in_subprocess  # with subprocess and tempfile, for those who want it
+
             try_in_subprocess(content, engine, self.threads, signature=self.signature)
         return engine.load(content, self.threads, self.signature)
 
@@ -48,7 +46,7 @@ def load(
     backend: str | None = None,
     signature: str | None = None,
     isolate: bool = False,
-    public_key: Key | Sequence[Key] | None = None,
+    public_key: "Key | Sequence[Key] | None" = None,
 ) -> Model:
     """Loads a variant of a bundle, or a lone `.tflite` or `.onnx` file.
 
@@ -97,24 +95,10 @@ def load(
 
 
 def _load_alone(path: Path, how: _How) -> Model:
-    with path.open("rb") as file:
-        content = file.read(_MOST_BYTES)
-    if len(content) == _MOST_BYTES:
-        raise InvalidInputError(f"{path} is no model; expected less than {_MOST_BYTES} bytes")
-    card = _card(content, path)
-    if card is None:
-        check_structure(content, path.suffix)
-    return Model(how.load(content, how.engine(path.name)), card)
+    from .lone_file import read_lone_file  # with the readers of both formats, which bundles do without
 
-
-def _card(content: bytes, path: Path) -> ModelCard | None:
-    """What a file says of itself; None where liteport did not write it."""
-    document = read_embedded(content, path.suffix)
-    if document is None:
-        return None
-    check_schema_version(document, str(path))
-    fields = {key: value for key, value in document.items() if key not in ("schema_version", DIGEST_FIELD)}
-    return parse(ModelCard, fields, f"what {path} says of itself")
+    file = read_lone_file(path)
+    return Model(how.load(file.content, how.engine(path.name)), file.card, stateful=file.stateful)
 
 
 def _load_variant(bundle: Bundle, variant_id: str | None, how: _How) -> Model:
@@ -150,5 +134,5 @@ def _what_else(manifest: Manifest, entry: Variant, engine: Engine) -> str:
     """Says what runs a variant that was refused, and which others this engine runs."""
     others = [other.id for other in manifest.variants if other.id != entry.id and _ran(other, engine)]
     return f"{entry.id} was {entry.runtime_requirement}" + (
-        f"; {engine.package} runs {', '.join(others)}: choose one of these" if others else ""
+        f"; choose another variant, {engine.package} ran {', '.join(others)}" if others else ""
     )

@@ -43,6 +43,8 @@ class Prediction:
 class Model:
     """A loaded model; made by `load`. May be used from several threads: calls take turns.
 
+    A foreign file may keep variables from one call to the next. Each model has its own, as they were in the file.
+
     Attributes:
         input: The first input, as users see it: its name and shape, float32 where the file has it quantized.
         inputs: Every input as the file has it: dtype, scale and zero point included.
@@ -54,7 +56,9 @@ class Model:
         manifest: The bundle's manifest, or None for a lone file.
     """
 
-    def __init__(self, backend: Backend, card: ModelCard | None, manifest: Manifest | None = None) -> None:
+    def __init__(
+        self, backend: Backend, card: ModelCard | None, manifest: Manifest | None = None, *, stateful: bool = False
+    ) -> None:
         self.card = card
         self.manifest = manifest
         self.variant = card.variant if card else None
@@ -63,7 +67,9 @@ class Model:
         self.outputs: tuple[TensorSpec, ...] = backend.outputs
         self.backend: BackendInfo = backend.info
         if not self.inputs or not self.outputs:
-            raise BackendError(f"the file has {len(self.inputs)} inputs and {len(self.outputs)} outputs, expected both")
+            raise BackendError(
+                f"the file has {len(self.inputs)} inputs and {len(self.outputs)} outputs; expected at least one of each"
+            )
         first = self.inputs[0]
         self.input = first if first.scale is None else TensorSpec(first.name, "float32", first.shape)
         pixels: dict[str, Preprocessing] = {}
@@ -74,7 +80,8 @@ class Model:
         self._inputs = [Input(spec, pixels.get(spec.name)) for spec in self.inputs]
         self._decoders = [decoder(spec) for spec in self.outputs]
         self._logits = card is not None and card.outputs[0].activation == "linear"
-        self._lanes = Lanes(backend)
+        self._lanes = Lanes(backend, only_one=stateful)
+        self._stateful = stateful
         self._fixed = first.shape[0] if first.shape else None
         self._shortcuts: dict[tuple[int, ...], Shortcut | None] = {}
 
@@ -88,10 +95,12 @@ class Model:
 
         Returns:
             (N, classes) float32: probabilities. A model whose last layer has no activation gives logits, and they
-            are put through softmax; of a lone file, whose activation is unknown, the output is returned as it is.
+            are put through softmax; of a foreign file, whose activation is unknown, the output is returned as it is,
+            and its first dimension is taken for that of the items.
 
         Raises:
-            InvalidInputError: If dtype or shape do not fit, or the model has several inputs or outputs.
+            InvalidInputError: If dtype or shape do not fit, or the model has several inputs or outputs, or keeps state
+                and gets more at once than it takes.
             BackendError: If the engine fails.
         """
         shape = None
@@ -107,6 +116,8 @@ class Model:
             )
         workers = whole_number("workers", workers)
         batch = self._inputs[0].check(images)
+        if self._stateful or not batch.ndim:
+            return self._at_once([batch])[0]
         parts = split(batch, self._fixed, workers)
         (answers,) = self._in_parts([batch], parts, workers)
         if shape is not None and self.card is not None and len(parts) == 1 and parts[0].size == len(batch):
@@ -163,10 +174,12 @@ class Model:
 
         Args:
             inputs: One array by each input's name, with or without the batch dimension. Floating values are
-                quantized where the file needs it; for image inputs of a bundle uint8 are raw pixels.
+                quantized where the file needs it; for image inputs of a bundle uint8 are raw pixels. A foreign file
+                is given NaN and infinity as they are, unless they must be quantized: masks may be of these. An input
+                of the shape () takes any, as files say so of a single number and also of what is free.
 
         Returns:
-            One array by each output's name, dequantized to float32 where the file has it quantized.
+            One array by each output's name, float32 where the file has it quantized or in half precision.
 
         Raises:
             InvalidInputError: If a name is missing or unknown, or an array does not fit.
@@ -180,7 +193,8 @@ class Model:
                 raise unknown_name("input", name, names)
         if missing := [name for name in names if name not in inputs]:
             raise InvalidInputError(f"inputs lack {missing}; expected {names}")
-        batches = [entry.check(inputs[entry.spec.name]) for entry in self._inputs]
+        finite = self.card is not None
+        batches = [entry.check(inputs[entry.spec.name], finite=finite) for entry in self._inputs]
         if self.card is None:  # what its first dimension means, nobody knows
             results = self._at_once(batches)
         else:
@@ -193,7 +207,8 @@ class Model:
         """Runs some items after the other, by as many workers as there are; the parts are put together again."""
         if not parts:
             self._lanes.check_open()
-            return [np.empty((0, *(size or 0 for size in spec.shape[1:])), np.float32) for spec in self.outputs]
+            nothing = (np.empty((0, *(size or 0 for size in spec.shape[1:])), spec.dtype) for spec in self.outputs)
+            return [decode(values) for decode, values in zip(self._decoders, nothing, strict=True)]
 
         def run(part: Part, worker: int) -> list[NDArray[Any]]:
             return part.kept(self._run([part.taken(batch) for batch in batches], worker), self.outputs)
@@ -206,6 +221,7 @@ class Model:
             if spec.shape and spec.shape[0] not in (None, len(batch)):
                 raise InvalidInputError(
                     f"values for {spec.name!r} have shape {batch.shape}; expected {list(spec.shape)}"
+                    + ("; what the model keeps from one call goes into the next" if self._stateful else "")
                 )
         return self._run(batches)
 
@@ -213,7 +229,8 @@ class Model:
         """Runs the engine once, from values that `Input.check` has passed to real ones."""
         lane = self._lanes.lane(len(batches[0]) if batches[0].ndim else 1, worker)
         results = lane.run([entry.encode(batch) for entry, batch in zip(self._inputs, batches, strict=True)])
-        return [decode(values) for decode, values in zip(self._decoders, results, strict=True)]
+        # A single number, decoded, is no array any more.
+        return [np.asarray(decode(values)) for decode, values in zip(self._decoders, results, strict=True)]
 
     def _find_shortcut(self, shape: tuple[int, ...], batch: tuple[int, ...]) -> None:
         """Lets images of this shape take the shortcut from now on, where the engine has one."""

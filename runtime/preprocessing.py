@@ -1,5 +1,6 @@
 """From what a user holds (one image or many, raw or prepared) to a batch in the model's layout."""
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,12 @@ UINT8 = np.dtype(np.uint8)  # made once: to compare a dtype with the class makes
 
 
 def to_batch(
-    images: ArrayLike, shape: tuple[int | None, ...], name: str = "images", dtype: str = "float32"
+    images: ArrayLike,
+    shape: tuple[int | None, ...],
+    name: str = "images",
+    dtype: str = "float32",
+    *,
+    finite: bool = True,
 ) -> NDArray[Any]:
     """Checks an array against a model input and gives it its batch (and channel) dimension.
 
@@ -24,12 +30,13 @@ def to_batch(
         shape: The input's shape; None where it is free. The first dimension is the batch.
         name: What the array is, for messages.
         dtype: What floating values become: "float32", or what the model takes.
+        finite: Whether NaN and infinity are refused.
 
     Returns:
         An array of the input's rank; raw pixels stay uint8.
 
     Raises:
-        InvalidInputError: If dtype or shape fit neither, or a value is not finite in `dtype`.
+        InvalidInputError: If dtype or shape fit neither, or a value is not finite in `dtype` and must be, or was.
     """
     array = as_array(images, name)
     if array.dtype != UINT8 and not np.issubdtype(array.dtype, np.floating):
@@ -37,7 +44,7 @@ def to_batch(
             f"{name} have dtype {array.dtype}; expected uint8 (raw pixels) or floating (prepared model input)"
         )
     batch = with_batch_dimension(array, shape, name)
-    return batch if batch.dtype == UINT8 else _finite(batch, name, dtype)
+    return batch if batch.dtype == UINT8 else _as_real(batch, name, dtype, finite)
 
 
 def as_array(values: ArrayLike, name: str) -> NDArray[Any]:
@@ -46,7 +53,8 @@ def as_array(values: ArrayLike, name: str) -> NDArray[Any]:
     Raises:
         InvalidInputError: If it is nested lists of unequal lengths, or has masked values.
     """
-    if np.ma.is_masked(values):
+    masked = sys.modules.get("numpy.ma")  # not loaded unless someone made a masked array
+    if masked is not None and masked.is_masked(values):
         raise InvalidInputError(f"{name} have masked entries; expected none: fill them first")
     try:
         return np.asarray(values)
@@ -67,7 +75,12 @@ def with_batch_dimension(array: NDArray[Any], shape: tuple[int | None, ...], nam
 
 
 def as_batch(array: NDArray[Any], shape: tuple[int | None, ...]) -> NDArray[Any] | None:
-    """Gives an array the rank of `shape`, its first size being free; None where it fits in no way."""
+    """Gives an array the rank of `shape`, its first size being free; None where it fits in no way.
+
+    A file has the shape () of a single number, and also of what may have any shape.
+    """
+    if not shape:
+        return array
     for reading in _READINGS[: 4 if len(shape) == 4 and shape[-1] == 1 else 2]:
         candidate: NDArray[Any] = array[reading]
         if len(candidate.shape) == len(shape) and all(
@@ -79,8 +92,6 @@ def as_batch(array: NDArray[Any], shape: tuple[int | None, ...]) -> NDArray[Any]
 
 def expected_shapes(shape: tuple[int | None, ...]) -> str:
     """Words for the array shapes that an input of this shape takes."""
-    if not shape:
-        return "()"
     item = ", ".join("any" if size is None else str(size) for size in shape[1:])
     texts = [f"({item})" if len(shape) > 2 else f"({item},)", f"(N, {item})"]
     if len(shape) == 4 and shape[-1] == 1:
@@ -88,10 +99,15 @@ def expected_shapes(shape: tuple[int | None, ...]) -> str:
     return " or ".join(texts)
 
 
-def _finite(array: NDArray[Any], name: str, dtype: str) -> NDArray[Any]:
-    if array.dtype != dtype:
+def _as_real(given: NDArray[Any], name: str, dtype: str, finite: bool) -> NDArray[Any]:
+    array = given
+    if given.dtype != dtype:
         with np.errstate(over="ignore"):  # told below
-            array = array.astype(dtype)
-    if not np.isfinite(array).all():
-        raise InvalidInputError(f"{name} hold NaN or infinity (or values beyond {dtype}); expected finite numbers")
+            array = given.astype(dtype)
+    right = np.isfinite(array)
+    if not finite:
+        right |= ~np.isfinite(given)
+    if not right.all():
+        found = f"NaN or infinity (or values beyond {dtype})" if finite else f"values beyond {dtype}"
+        raise InvalidInputError(f"{name} hold {found}; expected finite numbers")
     return array

@@ -6,6 +6,8 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from liteport.errors import BackendError
+
 from ..card import TensorSpec
 
 Shapes = tuple[tuple[int, ...], ...]
@@ -89,3 +91,8 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Frees what the engine holds."""
+
+
+def refused_tensor(name: str, holds: str) -> BackendError:
+    """Makes the error for a file with an input or output that numpy has no numbers for, or that holds none."""
+    return BackendError(f"{name!r} holds {holds}; expected tensors of booleans, integers or floating numbers of numpy")

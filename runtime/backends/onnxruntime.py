@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from liteport.errors import BackendError, InvalidInputError
+from liteport.errors import BackendError, InvalidInputError, LiteportError
 
 from ..card import TensorSpec
-from .base import BackendInfo, Memory, Shapes
+from .base import BackendInfo, Memory, Shapes, refused_tensor
 
 _DTYPES = {
     "tensor(float)": "float32",
@@ -28,6 +28,7 @@ _DTYPES = {
     "tensor(uint64)": "uint64",
     "tensor(bool)": "bool",
 }
+_SCIKIT_LEARN, _ADVICE = "seq(map(", " (skl2onnx gives a tensor instead with the option zipmap=False)"
 
 
 class OnnxRuntimeBackend:
@@ -54,12 +55,14 @@ class OnnxRuntimeBackend:
         options = module.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3  # errors only: they come as exceptions as well
+        options.log_severity_level = 4  # not even errors: they come as exceptions
         self._failures = session_errors(module)
         try:
             self._session = module.InferenceSession(content, options, providers=["CPUExecutionProvider"])
             self.inputs = tuple(map(_spec, self._session.get_inputs()))
             self.outputs = tuple(map(_spec, self._session.get_outputs()))
+        except LiteportError:
+            raise
         except self._failures as error:
             raise BackendError(f"{package} {module.__version__} refuses this model: {_one_line(error)}") from error
         self._output_names = [spec.name for spec in self.outputs]
@@ -107,7 +110,8 @@ def session_errors(module: ModuleType) -> tuple[type[Exception], ...]:
 
 def _spec(argument: Any) -> TensorSpec:
     if argument.type not in _DTYPES:
-        raise ValueError(f"{argument.name!r} is a {argument.type}; only numeric tensors can be used")
+        advice = _ADVICE if argument.type.startswith(_SCIKIT_LEARN) else ""
+        raise refused_tensor(argument.name, f"{argument.type}{advice}")
     shape = tuple(size if isinstance(size, int) and size > 0 else None for size in argument.shape)
     return TensorSpec(argument.name, np.dtype(_DTYPES[argument.type]).name, shape)
 

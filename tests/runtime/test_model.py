@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
 from liteport.errors import BackendError, IntegrityError, InvalidInputError, NotFoundError
-from liteport.export.tflite_parts import take_apart
 from liteport.runtime import Manifest, Model, Prediction, Preprocessing, load
 
 Edit = Callable[[Path, Callable[[Manifest], Manifest]], Path]
@@ -395,6 +393,10 @@ def test_a_changed_byte_of_a_file_alone_is_told(lone_file: Path) -> None:
 
 def stripped(path: Path) -> None:
     """Takes off a file what liteport adds to it: it is then anybody's."""
+    import onnx
+
+    from liteport.export.tflite_parts import take_apart
+
     content = path.read_bytes()
     if path.suffix == ".tflite":
         path.write_bytes(take_apart(content).model)

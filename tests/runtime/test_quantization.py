@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liteport.runtime import Preprocessing, TensorSpec
-from liteport.runtime.quantization import dequantize, pixel_writer, pixel_table, quantize
+from liteport.runtime.quantization import dequantize, pixel_table, pixel_writer, quantize
 
 DTYPES = st.sampled_from(["int8", "uint8", "int16"])
 SCALES = st.floats(2**-20, 1024, width=32)

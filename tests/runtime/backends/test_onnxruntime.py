@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx import helper
+from onnx import TensorProto, helper
 
 from liteport.errors import BackendError, IntegrityError, InvalidInputError
 from liteport.runtime import load
@@ -86,23 +86,79 @@ def test_integers_are_passed_as_they_are_or_refused(write_onnx: WriteOnnx) -> No
 
 def test_text_is_refused(write_onnx: WriteOnnx) -> None:
     path = write_onnx([helper.make_node("Identity", ["x"], ["y"])], [("x", "str", [1])], [("y", "str", [1])])
-    with pytest.raises(BackendError, match=r"tensor\(string\); only numeric tensors can be used"):
+    with pytest.raises(BackendError, match=r"'x' holds tensor\(string\); expected tensors of booleans, integers or fl"):
         load(path)
 
 
-def test_a_file_without_inputs_is_refused(write_onnx: WriteOnnx) -> None:
-    node = helper.make_node("Constant", [], ["y"], value_floats=[1.0])
-    with pytest.raises(BackendError, match="0 inputs and 1 outputs"):
-        load(write_onnx([node], [], [("y", "f4", [1])]))
+def test_types_that_numpy_has_not_are_refused(write_onnx: WriteOnnx) -> None:
+    node = helper.make_node("Cast", ["x"], ["y"], to=TensorProto.BFLOAT16)
+    with pytest.raises(BackendError, match=r"'y' holds tensor\(bfloat16\); expected tensors of .* numpy$"):
+        load(write_onnx([node], [("x", "f4", [1])], [("y", "bfloat16", [1])]))
 
 
-def test_what_fails_while_running_is_told(write_onnx: WriteOnnx) -> None:
+def test_sequences_and_maps_are_refused(tmp_path: Path) -> None:
+    """What scikit-learn's classifiers are converted to, if nobody says otherwise."""
+    node = helper.make_node("ZipMap", ["x"], ["y"], domain="ai.onnx.ml", classlabels_int64s=[0, 1])
+    probability = helper.make_tensor_type_proto(TensorProto.FLOAT, None)
+    pairs = helper.make_sequence_type_proto(helper.make_map_type_proto(TensorProto.INT64, probability))
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 2])
+    graph = helper.make_graph([node], "g", [x], [helper.make_value_info("y", pairs)])
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
+    path = tmp_path / "classifier.onnx"
+    path.write_bytes(helper.make_model(graph, ir_version=8, opset_imports=opsets).SerializeToString())
+    with pytest.raises(BackendError, match=r"'y' holds seq\(map\(int64,tensor\(float\)\)\) .* option zipmap=False"):
+        load(path)
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [([], ["y"]), (["x"], [])])
+def test_a_file_without_inputs_or_outputs_is_refused(
+    inputs: list[str], outputs: list[str], write_onnx: WriteOnnx
+) -> None:
+    node = helper.make_node("Neg", ["x"], ["y"]) if inputs else helper.make_node("Constant", [], ["y"], value_float=1.0)
+    path = write_onnx([node], [(name, "f4", [1]) for name in inputs], [(name, "f4", []) for name in outputs])
+    with pytest.raises(
+        BackendError, match=f"has {len(inputs)} inputs and {len(outputs)} outputs; expected at least one"
+    ):
+        load(path)
+
+
+@pytest.mark.parametrize("shape", [[], None], ids=["scalar", "any rank"])
+def test_an_input_of_no_stated_shape_takes_any(shape: list[int] | None, write_onnx: WriteOnnx) -> None:
+    """The engine does not tell a single number from what is free, and takes all for both."""
+    path = write_onnx([helper.make_node("Neg", ["x"], ["y"])], [("x", "f4", shape)], [("y", "f4", shape)])
+    with load(path) as model:
+        assert model.input.shape == ()
+        for given in ((), (3,), (0, 2), (40, 2, 3)):
+            result = model.run({"x": np.ones(given, np.float32)})["y"]
+            assert result.shape == given
+            np.testing.assert_array_equal(result, -np.ones(given))
+        assert model.predict(2.0) == -2
+        np.testing.assert_array_equal(model.predict(np.ones((40, 2), np.float32)), -np.ones((40, 2)))
+
+
+def test_a_constant_that_is_also_an_input_is_the_files_own(tmp_path: Path) -> None:
+    x, w, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [3]) for name in "xwy")
+    weights = helper.make_tensor("w", TensorProto.FLOAT, [3], [1, 2, 3])
+    graph = helper.make_graph([helper.make_node("Add", ["x", "w"], ["y"])], "g", [x, w], [y], [weights])
+    path = tmp_path / "older.onnx"
+    path.write_bytes(
+        helper.make_model(graph, ir_version=3, opset_imports=[helper.make_opsetid("", 8)]).SerializeToString()
+    )
+    with load(path) as model:
+        assert [spec.name for spec in model.inputs] == ["x"]
+        np.testing.assert_array_equal(model.run({"x": np.zeros(3)})["y"], [1, 2, 3])
+        with pytest.raises(InvalidInputError, match="unknown input 'w'; known: x"):
+            model.run({"x": np.zeros(3), "w": np.zeros(3)})
+
+
+def test_what_fails_while_running_is_told(write_onnx: WriteOnnx, capfd: pytest.CaptureFixture[str]) -> None:
     node = helper.make_node("MatMul", ["x", "x"], ["y"])  # fits only square matrices
     path = write_onnx([node], [("x", "f4", ["n", 3])], [("y", "f4", ["n", 3])])
     with load(path) as model:
         with pytest.raises(BackendError, match=r"^onnxruntime .* failed: .") as caught:
             model.predict(np.ones((2, 3), np.float32))
         assert "\n" not in str(caught.value)
+        assert capfd.readouterr() == ("", "")  # once, and not in red on the terminal too
         np.testing.assert_array_equal(model.predict(np.ones((3, 3), np.float32)), np.full((3, 3), 3))
 
 

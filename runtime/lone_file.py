@@ -1,0 +1,62 @@
+"""A model file outside a bundle: what it says of itself, and what must hold before an engine gets it."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from liteport.errors import InvalidInputError
+
+from .card import ModelCard
+from .contents import check_structure
+from .embedded import DIGEST_FIELD, read_embedded
+from .manifest import check_schema_version
+from .schema import parse
+from .state import is_stateful
+
+_MOST_BYTES = 1 << 32  # TFLite and ONNX files cannot be much larger than 2 GiB
+
+
+@dataclass(frozen=True)
+class LoneFile:
+    """A model file, checked.
+
+    Attributes:
+        content: All of it, read once.
+        card: What it says of itself; None where liteport did not write it.
+        stateful: Whether what it answers depends on earlier calls.
+    """
+
+    content: bytes
+    card: ModelCard | None
+    stateful: bool
+
+
+def read_lone_file(path: Path) -> LoneFile:
+    """Reads and checks a model file.
+
+    Args:
+        path: A `.tflite` or `.onnx` file.
+
+    Raises:
+        InvalidInputError: If it is too large to be one.
+        IntegrityError: If it is damaged or edited.
+    """
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > _MOST_BYTES:
+            raise InvalidInputError(f"{path} has {size} bytes; expected a model of at most {_MOST_BYTES}")
+        content = file.read()
+    card = _card(content, path)
+    if card is not None:
+        return LoneFile(content, card, stateful=False)  # the export refuses layers that would be
+    check_structure(content, path.suffix)
+    return LoneFile(content, None, is_stateful(content, path.suffix))
+
+
+def _card(content: bytes, path: Path) -> ModelCard | None:
+    document = read_embedded(content, path.suffix)
+    if document is None:
+        return None
+    check_schema_version(document, str(path))
+    fields = {key: value for key, value in document.items() if key not in ("schema_version", DIGEST_FIELD)}
+    return parse(ModelCard, fields, f"what {path} says of itself")
