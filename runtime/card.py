@@ -20,7 +20,7 @@ class TensorSpec:
     Attributes:
         name: Its name in the model's signature.
         dtype: A numpy dtype name, such as "int8".
-        shape: Its dimensions; None where they are free (the batch); () of a single number.
+        shape: Its dimensions; None where they are free (the batch); () of a single number, or where the rank is free.
         scale: Step between quantized values, where the tensor is quantized: `real = scale * (q - zero_point)`.
         zero_point: The quantized value that stands for 0.0.
     """

@@ -230,7 +230,7 @@ class Model:
         lane = self._lanes.lane(len(batches[0]) if batches[0].ndim else 1, worker)
         results = lane.run([entry.encode(batch) for entry, batch in zip(self._inputs, batches, strict=True)])
         # A single number, decoded, is no array any more.
-        return [np.asarray(decode(values)) for decode, values in zip(self._decoders, results, strict=True)]
+        return [np.asarray(decode(np.asarray(values))) for decode, values in zip(self._decoders, results, strict=True)]
 
     def _find_shortcut(self, shape: tuple[int, ...], batch: tuple[int, ...]) -> None:
         """Lets images of this shape take the shortcut from now on, where the engine has one."""

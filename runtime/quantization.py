@@ -48,7 +48,7 @@ def decoder(spec: TensorSpec) -> Callable[[NDArray[Any]], NDArray[Any]]:
     Of 8 bits there are 256 values, so they are looked up. Half precision becomes float32; other types stay.
     """
     if spec.scale is None:
-        return partial(np.array, dtype=np.float32 if spec.dtype == "float16" else spec.dtype)
+        return partial(np.array, dtype=np.float32) if spec.dtype == "float16" else np.ndarray.copy
     if np.dtype(spec.dtype).itemsize > 1:
         return partial(dequantize, spec=spec)
     table = dequantize(np.arange(256, dtype=np.uint8).view(spec.dtype), spec)

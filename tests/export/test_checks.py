@@ -49,13 +49,16 @@ def test_what_is_no_number_of_the_kind_is_named(value: object) -> None:
     check_number("seed", np.int64(0), 0)
 
 
-@pytest.mark.parametrize(("scale", "offset"), [(0.0, 0.0), (1e300, 0.0), (1e-46, 0.0), (1.0, 1e39), ((1.0, 0.0), 0.0)])
+@pytest.mark.parametrize(("scale", "offset"), [(0.0, 0.0), (1e-46, 0.0), ((1.0, 0.0), 0.0)])
 def test_preprocessing_that_single_precision_cannot_do_is_refused(
     scale: float | tuple[float, ...], offset: float
 ) -> None:
     with pytest.raises(InvalidInputError, match="expected a scale that is not 0"):
         check_preprocessing(Preprocessing(scale, offset))
     check_preprocessing(Preprocessing((1 / 255, -1.0), (0.0, 128.0)))
+    for numbers in ({"scale": 1e300}, {"offset": 1e39}):
+        with pytest.raises(InvalidInputError, match="needs finite numbers"):
+            Preprocessing.of(numbers)
 
 
 def pixels_times(factor: float, dtype: str = "float32") -> Samples:
