@@ -5,12 +5,13 @@
 Each becomes a folder in `.arm/` with a virtual environment, whose programs are called like any other. It has Debian's
 Python (release bookworm, which Raspberry Pi OS is made from) and the wheel of this checkout with its dependencies,
 installed by pip as it runs on that processor: it judges environment markers and wheels as on a device. What is up to
-date is kept. Needs Debian's or Ubuntu's apt, and root where QEMU is to be installed.
+date is kept. Needs Debian, whose package sources are used, and root where QEMU is to be installed.
 """
 
 import argparse
 import hashlib
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -22,7 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FOLDER = ROOT / ".arm"
-RECIPE = 1  # to be raised when this file changes what is built
+RECIPE = 2  # to be raised when this file changes what is built
 
 # What stands for Python in an environment. The emulator tells Python (-0) the script's name as its own, so that Python
 # finds the environment by it, and starts processes with it. Bytecode must be written, or each process compiles anew.
@@ -32,8 +33,7 @@ exec {emulator} -L "{system}" -cpu "${{ARM_CPU:-{cpu}}}" ${{ARM_QEMU-}} -0 "{pyt
 """
 
 RELEASE = "bookworm"  # its Python is 3.11, the last that tflite-runtime has wheels for
-MIRROR = "http://deb.debian.org/debian"
-KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+SOURCES = (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list"))
 LIBRARIES = ("python3", "python3-pip-whl", "libstdc++6", "libgomp1", "libatomic1", "ca-certificates")
 
 
@@ -143,21 +143,20 @@ def install_emulator(machine: Machine) -> None:
 
 def unpack_system(machine: Machine, system: Path) -> None:
     """Has apt resolve and download what Python needs, and unpacks it; nothing of this machine's own apt is touched."""
-    if not KEYRING.is_file():
-        raise SystemExit(f"{KEYRING} is missing; run as root: apt-get install debian-archive-keyring")
+    suffix, sources = package_sources()
     system.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as name:
         apt = Path(name)
         for part in ("lists/partial", "archives/partial", "parts"):
             (apt / part).mkdir(parents=True)
         (apt / "status").touch()
-        (apt / "sources.list").write_text(f"deb [signed-by={KEYRING}] {MIRROR} {RELEASE} main\n", encoding="utf-8")
+        (apt / f"sources{suffix}").write_text(sources, encoding="utf-8")
         settings = {
             "APT::Architecture": machine.debian,
             "APT::Architectures": machine.debian,
             "APT::Sandbox::User": "root",  # else it cannot read a private temporary folder
             "Acquire::Retries": "3",
-            "Dir::Etc::sourcelist": apt / "sources.list",
+            "Dir::Etc::sourcelist": apt / f"sources{suffix}",
             "Dir::Etc::sourceparts": apt / "parts",
             "Dir::State::lists": apt / "lists",
             "Dir::State::status": apt / "status",
@@ -170,6 +169,15 @@ def unpack_system(machine: Machine, system: Path) -> None:
         for package in sorted((apt / "archives").glob("*.deb")):
             run("dpkg-deb", "-x", str(package), str(system))
     finish_system(machine, system)
+
+
+def package_sources() -> tuple[str, str]:
+    """The package sources of this machine, for the other release: a file's suffix, which says its form, and content."""
+    codename = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
+    for path in SOURCES:
+        if path.is_file() and codename and re.search(rf"\b{codename}\b", text := path.read_text(encoding="utf-8")):
+            return path.suffix, re.sub(rf"\b{codename}\b", RELEASE, text)
+    raise SystemExit(f"no package sources of Debian in {' or '.join(map(str, SOURCES))}; expected to run on Debian")
 
 
 def finish_system(machine: Machine, system: Path) -> None:
