@@ -13,6 +13,7 @@ import numpy as np
 from liteport.errors import InvalidInputError, LiteportWarning
 from liteport.runtime import Preprocessing, TensorSpec
 from liteport.runtime.card import InputInfo
+from liteport.runtime.schema import CONTROL, MAX_TEXT
 
 from .given_data import Samples
 
@@ -48,8 +49,11 @@ def checked_labels(labels: Iterable[str], classes: int | None) -> tuple[str, ...
             + (f", found {len(names)}" if names else "")
         )
     for number, name in enumerate(names):
-        if not name.strip() or len(name.splitlines()) > 1 or "\0" in name or not _is_unicode(name):
-            raise InvalidInputError(f"label {number} is {name[:60]!r}; expected one line of text")
+        one_line = name.strip() and len(name.splitlines()) == 1 and not CONTROL.search(name) and _is_unicode(name)
+        if not one_line or len(name) > MAX_TEXT:
+            raise InvalidInputError(
+                f"label {number} is {name[:60]!r}; expected one line of text, at most {MAX_TEXT} characters"
+            )
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         _warn(f"labels stand twice: {reprlib.repr(twice)}; predictions of these classes cannot be told apart")
     return names

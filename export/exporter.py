@@ -167,7 +167,9 @@ def _write(job: Job, rows: list[Format], folder: Path, named: set[str], progress
     checked = "" if job.reference is None else ", each held against Keras"
     progress("export", len(rows), len(rows), f"{len(variants)} variants{checked}")
     manifest = _manifest(job, variants, calibration, refused)
-    (folder / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
+    text = manifest.to_json()
+    Manifest.from_json(text.encode(), "the new manifest")  # what is written can be read
+    (folder / MANIFEST_FILE).write_text(text, encoding="utf-8")
     return manifest
 
 

@@ -18,11 +18,11 @@ _MAX_DEPTH = 32  # a manifest needs 6; Python's own limit differs between versio
 _MAX_VALUES = 1 << 18  # a manifest of 100,000 labels has as many; an empty list takes 2 bytes of JSON and 64 of memory
 _MAX_DIGITS = 400  # of a number; any float64 has fewer
 _MAX_ITEMS = 1 << 17  # of one field; labels are the longest
-_MAX_TEXT = 4096  # characters of one field
+MAX_TEXT = 4096  # characters of one field
 _MAX_MESSAGE = 300  # characters that a value from outside may take in an error
 
 # What a terminal would act on; line ends and tabs are ordinary text.
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 def loads(text: bytes, where: str) -> Any:
@@ -92,7 +92,7 @@ def _check(value: Any, levels: int) -> None:
             _check(item, levels - 1)
     elif isinstance(value, str):
         value.encode()  # half of a surrogate pair raises UnicodeEncodeError
-        if _CONTROL.search(value):
+        if CONTROL.search(value):
             raise ValueError(f"the text {_shown(value)} holds control characters")
     elif isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"it holds {value}, expected finite numbers")
@@ -159,8 +159,8 @@ def _expect(kind: type, value: Any, where: str) -> Any:
         value = float(value) if abs(value) < 2**53 else math.inf
     if type(value) is not kind or (isinstance(value, float) and not math.isfinite(value)):
         raise IntegrityError(f"{where} is {_shown(value)}, expected {kind.__name__}")
-    if isinstance(value, str) and len(value) > _MAX_TEXT:
-        raise IntegrityError(f"{where} has {len(value)} characters, expected at most {_MAX_TEXT}")
+    if isinstance(value, str) and len(value) > MAX_TEXT:
+        raise IntegrityError(f"{where} has {len(value)} characters, expected at most {MAX_TEXT}")
     return value
 
 

@@ -23,7 +23,9 @@ def test_labels_may_be_any_names_in_any_container() -> None:
     assert len(checked_labels((f"class {number}" for number in range(10_000)), 10_000)) == 10_000
 
 
-@pytest.mark.parametrize("name", ["", " ", "two\nlines", "two\u2028lines", "nul\0", "half \udcff"])
+@pytest.mark.parametrize(
+    "name", ["", " ", "two\nlines", "two\u2028lines", "nul\0", "half \udcff", "\x1b[31mred", "x" * 5000]
+)
 def test_a_label_that_some_format_cannot_hold_is_named(name: str) -> None:
     with pytest.raises(InvalidInputError, match=r"label 1 is .*; expected one line of text"):
         checked_labels(["fine", name], 2)
