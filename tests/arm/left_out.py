@@ -29,6 +29,7 @@ OTHERWISE = {
         "test_a_model_that_wants_all_memory_is_refused": "QEMU does not hold programs to a limit of memory",
     },
     "armv7l": {
+        "test_a_model_tells_what_it_is": _OTHER_ENGINE,
         "test_each_kind_of_file_has_its_engine": _OTHER_ENGINE,
         "test_a_backend_asked_for_chooses_among_the_variants": _OTHER_ENGINE,
         "test_tensors_are_described_as_the_file_has_them": _OTHER_ENGINE,

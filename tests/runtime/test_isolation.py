@@ -93,7 +93,7 @@ ENDS = {
     "print('{}')": "ended without an answer",
     "print('[1]')": "ended without an answer",
     "": "ended without an answer",
-    "import ctypes; ctypes.string_at(0)": r"crashed \(SIGSEGV\).*hostile",
+    "import ctypes; ctypes.string_at(0)": r"crashed \(SIGSEGV\b",
     "import os; os.kill(os.getpid(), 9)": r"crashed \(SIGKILL, as the system does where memory runs out\)",
     "import sys; sys.stderr.write('x' * 3_000_000); sys.exit(1)": r"failed \(status 1: x{300}\)",
     "import sys; sys.stdin.close(); sys.exit(2)": r"failed \(status 2\)",
