@@ -62,7 +62,7 @@ def calls(bundle: Path, variant: str, images: Images) -> None:
     )
     model = load(bundle, variant)
     ways = others | {"predict": lambda index: model.predict(images[index])}
-    first, names = next(iter(ways)), list(ways)
+    names = list(ways)
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for round_ in range(_ROUNDS):
         index = round_ % len(images)
@@ -72,10 +72,9 @@ def calls(bundle: Path, variant: str, images: Images) -> None:
             for _ in range(_CALLS):
                 ways[name](index)
             taken[name].append((time.perf_counter_ns() - start) / _CALLS / 1000)
-    rows = [
-        [name, f"{statistics.median(taken[name]):.1f}", *_ratios(taken, name, (first, names[-2]))] for name in names
-    ]
-    print_table(f"one image, {variant}", ("way", "p50 (us)", f"to {first}", f"to {names[-2]}"), rows)
+    others = tuple(names[:-1])
+    rows = [[name, f"{statistics.median(taken[name]):.1f}", *_ratios(taken, name, others)] for name in names]
+    print_table(f"one image, {variant}", ("way", "p50 (us)", *(f"to {name}" for name in others)), rows)
 
 
 def _ratios(taken: dict[str, list[float]], name: str, others: tuple[str, ...]) -> list[str]:
