@@ -1,7 +1,7 @@
 """A model's engines: what keeps threads out of each other's way, and what lets several work side by side."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -47,6 +47,12 @@ class Lane:
                 self._memory = backend.memory(shapes)
                 self._shapes = shapes
             return None if self._memory is None else (self._memory, self.preparation)
+
+    def exchange(self, other: Callable[[Backend], Backend]) -> None:
+        """Puts another engine in the place of this one, once that is idle, such as one that watches it."""
+        with self.lock:
+            self._backend = other(self._open())
+            self._changed()
 
     def close(self) -> None:
         """Frees the engine, once it is idle."""
@@ -102,6 +108,11 @@ class Lanes:
             if key not in lanes:
                 lanes[key] = Lane(self._first.another() if lanes else self._first)
             return lanes[key]
+
+    def made(self) -> list[Lane]:
+        """Returns the lanes that there are so far."""
+        with self._guard:
+            return list(self._opened().values())
 
     def check_open(self) -> None:
         """Raises the error for a model that is closed, if this one is."""
