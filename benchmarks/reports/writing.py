@@ -1,55 +1,49 @@
-"""A report as files: JSON with every sample, Markdown, and a plot."""
+"""A report as files: JSON with every sample, a page for a browser, Markdown, CSV and plots."""
 
 from pathlib import Path
 
 from liteport.files import new_folder
 
-from .plots import accuracy_latency
-from .results import Report
-from .tables import CHOICE, TIMING, describe, legend, markdown_table, remarks
+from ..reading import REPORT_FILE
+from ..results import Report
+from .drawings import draw_all
+from .markdown import to_markdown
+from .page import to_html
+from .spreadsheet import to_csv
 
-REPORT_FILE = "report.json"
+PAGE_FILE = "report.html"
 MARKDOWN_FILE = "report.md"
-PLOT_FILE = "accuracy-latency.png"
+CSV_FILE = "report.csv"
+PLOTS_FOLDER = "plots"
 
 
-def write_report(report: Report, folder: Path, *, force: bool = False) -> None:
-    """Writes `report.json`, `report.md` and `accuracy-latency.png`, all or none.
+def write_report(report: Report, folder: Path, *, force: bool = False) -> list[str]:
+    """Writes `report.json`, `report.html`, `report.md`, `report.csv` and `plots/*.png`, all or none.
 
     Args:
         report: What was measured.
         folder: The folder to be.
         force: Whether an older report there may be replaced.
 
+    Returns:
+        The names of what was written into the folder.
+
     Raises:
         AlreadyExistsError: If the folder exists and `force` is off.
-        InvalidInputError: If it exists and holds no report.
+        InvalidInputError: If it exists and holds no report, or if a picture in the report is damaged.
         MissingDependencyError: If matplotlib is not installed.
     """
     with new_folder(folder, force=force, marker=REPORT_FILE) as beside:
-        (beside / REPORT_FILE).write_text(report.to_json(), encoding="utf-8")
-        (beside / MARKDOWN_FILE).write_text(to_markdown(report), encoding="utf-8")
-        accuracy_latency(report, beside / PLOT_FILE)
-
-
-def to_markdown(report: Report) -> str:
-    """Returns the report as a page of Markdown."""
-    names = ", ".join(bundle.name for bundle in report.bundles)
-    parts = [
-        f"# Benchmark of {names}",
-        f"{report.created} · every figure is in [{REPORT_FILE}]({REPORT_FILE})",
-        markdown_table(report, CHOICE),
-        *([_list(remarks(report))] if remarks(report) else []),
-        f"![Accuracy against latency, a point for each variant]({PLOT_FILE})",
-        "## Timing",
-        markdown_table(report, TIMING),
-        "## How it was measured",
-        _list(describe(report)),
-        "## Columns",
-        _list(list(dict.fromkeys(legend(CHOICE) + legend(TIMING)))),
-    ]
-    return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
-
-
-def _list(lines: list[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)
+        drawings = draw_all(report)
+        texts = {
+            REPORT_FILE: report.to_json(),
+            PAGE_FILE: to_html(report, drawings),
+            MARKDOWN_FILE: to_markdown(report, drawings),
+            CSV_FILE: to_csv(report),
+        }
+        for name, text in texts.items():
+            (beside / name).write_text(text, encoding="utf-8", newline="\n")
+        (beside / PLOTS_FOLDER).mkdir()
+        for drawing in drawings:
+            (beside / PLOTS_FOLDER / drawing.file).write_bytes(drawing.png)
+    return [*texts, PLOTS_FOLDER]

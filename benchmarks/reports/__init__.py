@@ -1,0 +1,1 @@
+"""A report for people: tables, plots, and the files they are written to."""
