@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from liteport.errors import IntegrityError
-from liteport.runtime.schema import loads, parse
+from liteport.runtime.schema import Limits, loads, parse
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Document:
     one_or_more: float | tuple[float, ...]
     inner: Inner
     many: tuple[Inner, ...]
+    named: dict[str, int | None]
     free: Mapping[str, Any]
 
 
@@ -40,13 +41,16 @@ GOOD: dict[str, Any] = {
     "one_or_more": [1.5, 2],
     "inner": {"number": 1},
     "many": [{"number": 2}, {"number": 3}],
+    "named": {"one": 1, "none": None},
     "free": {"any": ["thing"]},
 }
 
 
 def test_each_annotation_is_understood() -> None:
     document = parse(Document, GOOD, "doc")
-    assert document == Document("a", 2.0, True, None, (1.5, 2.0), Inner(1), (Inner(2), Inner(3)), {"any": ["thing"]})
+    assert document == Document(
+        "a", 2.0, True, None, (1.5, 2.0), Inner(1), (Inner(2), Inner(3)), {"one": 1, "none": None}, {"any": ["thing"]}
+    )
     assert type(document.real) is float
     assert parse(Document, GOOD | {"one_or_more": 3, "maybe": 4}, "doc").one_or_more == 3.0
 
@@ -71,6 +75,9 @@ def test_each_annotation_is_understood() -> None:
         ({"inner": {"number": -1}}, "doc.inner: number is negative"),
         ({"many": {}}, "doc.many is {}, expected list"),
         ({"many": [{"number": 1}, {"number": -1}]}, r"doc.many\[1\]: number is negative"),
+        ({"named": []}, r"doc.named is \[\], expected dict"),
+        ({"named": {"one": "1"}}, r"doc.named\['one'\] is '1', expected int"),
+        ({"named": {"x" * 1000: 1.5}}, r"doc.named\['x{56}\.\.\.\] is 1.5, expected int"),
         ({"free": []}, r"doc.free is \[\], expected dict"),
         ({"extra": 1}, r"doc has unknown fields \['extra'\]"),
         ({"text": ["x" * 1000]}, r"doc.text is \['x{55}\.\.\., expected str"),
@@ -159,6 +166,30 @@ def test_what_is_counted_in_a_field_is_bounded() -> None:
     with pytest.raises(IntegrityError, match=r"^doc has unknown fields .*\.\.\.$") as caught:
         parse(Document, GOOD | {f"field {i}": 1 for i in range(10_000)}, "doc")
     assert len(str(caught.value)) <= 300
+
+
+@dataclass(frozen=True)
+class Samples:
+    values: tuple[int, ...]
+    note: str
+
+
+def test_a_document_may_be_allowed_to_hold_more() -> None:
+    fields = {"values": [1] * 300_000, "note": "x" * 5_000}
+    text, more = json.dumps(fields).encode(), Limits(values=1 << 20, items=1 << 20, text=1 << 13)
+    assert parse(Samples, loads(text, "doc", more), "doc", more) == Samples((1,) * 300_000, "x" * 5_000)
+    with pytest.raises(IntegrityError, match="holds 300002 values, expected at most 262144"):
+        loads(text, "doc")
+    with pytest.raises(IntegrityError, match=r"doc.values has 300000 items, expected at most 131072"):
+        parse(Samples, fields, "doc")
+    with pytest.raises(IntegrityError, match="nested 3 deep, expected at most 2"):
+        loads(nested(3), "doc", Limits(depth=2))
+
+
+@pytest.mark.parametrize("odd", [True, 1.0, "1", None, [1]])
+def test_one_odd_item_among_many_is_named(odd: object) -> None:
+    with pytest.raises(IntegrityError, match=r"^doc.values\[1000\] is .*, expected int$"):
+        parse(Samples, {"values": [1] * 1_000 + [odd], "note": ""}, "doc")
 
 
 def test_ordinary_json_is_taken() -> None:
