@@ -1,23 +1,34 @@
 """`liteport bench`."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from liteport.errors import AlreadyExistsError, InvalidInputError, NotFoundError
-from liteport.files import replacing
-from liteport.terminal import progress
+from liteport.files import check_new_folder, replacing
+from liteport.terminal import ProgressCallback, progress
 
 if TYPE_CHECKING:
-    from .results import Report, Row
+    from .gates import Gate
+    from .results import Report
 
+GATE_FAILED = 3
 WIDE = 200
 
 
 def bench(
-    bundles: Annotated[list[Path], typer.Argument(metavar="BUNDLE...", help="Bundle folders.", show_default=False)],
+    subjects: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="BUNDLE_OR_FILE...",
+            help="Bundle folders; or .tflite and .onnx files, which are compared with the first; or, with --merge, "
+            "reports.",
+            show_default=False,
+        ),
+    ],
     data: Annotated[
         str | None,
         typer.Option(
@@ -27,55 +38,212 @@ def bench(
             show_default=False,
         ),
     ] = None,
+    input_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--input",
+            metavar="FILE",
+            help="What lone files are asked, where there are no labels: .npy, or .npz with an array for each input. "
+            "By default random values.",
+            show_default=False,
+        ),
+    ] = None,
     variant: Annotated[
         list[str] | None,
         typer.Option(metavar="ID", help="Variant to measure; may be repeated. By default all.", show_default=False),
     ] = None,
     threads: Annotated[int, typer.Option(help="Threads of each engine.")] = 1,
-    rounds: Annotated[int, typer.Option(help="Rounds in which the variants take turns.")] = 20,
-    runs: Annotated[int, typer.Option(help="Timed inferences of one image in each turn.")] = 50,
-    batch: Annotated[int, typer.Option(help="Images of a batch, for images per second.")] = 32,
-    seed: Annotated[int, typer.Option(help="Of the order of turns.")] = 0,
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            help="Images of a timed inference, and of a batch for images per second. By default 1 and 32.",
+            show_default=False,
+        ),
+    ] = None,
+    duration: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS", help="Time for latencies, all variants together. By default 30.", show_default=False
+        ),
+    ] = None,
+    runs: Annotated[
+        int | None,
+        typer.Option(help="Timed inferences of each variant, at least; instead of --duration.", show_default=False),
+    ] = None,
+    launches: Annotated[int, typer.Option(help="Processes in which each variant is timed, one after the other.")] = 6,
+    robustness: Annotated[
+        int, typer.Option(metavar="IMAGES", help="Test images that are also shifted, rotated and so on; 0 for none.")
+    ] = 1000,
+    accuracy_time: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Computing after which accuracy comes from a sample.")
+    ] = 60.0,
+    emulate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BOARDS",
+            help="Raspberry Pis to emulate for counting instructions, such as pi3,pi4,pi5,pi2.",
+            show_default=False,
+        ),
+    ] = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(metavar="REPORT", help="An earlier report that gates compare with.", show_default=False),
+    ] = None,
+    fail_on: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="GATE",
+            help="What ends with exit code 3, such as 'accuracy_drop>0.1' or 'latency_ratio>1.05'; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    merge: Annotated[bool, typer.Option("--merge", help="Make one report of several devices' reports.")] = False,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            metavar="USER@DEVICE", help="Measure on this machine over SSH instead of here.", show_default=False
+        ),
+    ] = None,
+    ssh_option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="A setting for ssh; may be repeated.", show_default=False),
+    ] = None,
+    adb: Annotated[bool, typer.Option("--adb", help="Measure .tflite files on an Android device over adb.")] = False,
+    benchmark_binary: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="TensorFlow Lite's benchmark_model for Android.", show_default=False),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the order of turns, of samples and of altered copies.")] = 0,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the report.")] = Path("report"),
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the JSON here too.", show_default=False)
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an older report.")] = False,
 ) -> None:
-    """Measure accuracy, latency, memory and size of every variant, each in a process of its own."""
-    from .report import MARKDOWN_FILE, PLOT_FILE, REPORT_FILE
-    from .suite import benchmark
+    """Measure accuracy, latency, memory and size of every variant, each in processes of its own."""
+    _check_modes({"--merge": merge, "--host": host is not None, "--adb": adb}, emulate, bool(ssh_option and not host))
+    from .reading import REPORT_FILE
 
     if json_file is not None:
         _check_new_file(json_file, force=force)
+    check_new_folder(out, force=force, marker=REPORT_FILE)
+    gates, old = _read_gates(fail_on or [], baseline)
+    settings = {
+        "threads": threads,
+        "batch": batch,
+        "duration": duration,
+        "runs": runs,
+        "launches": launches,
+        "robustness": robustness,
+        "accuracy_time": accuracy_time,
+        "seed": seed,
+    }
+    if adb:
+        _measure_on_android(subjects, variant, threads, runs, benchmark_binary, out)
+        return
     with progress() as show:
-        report = benchmark(
-            bundles,
-            data,
-            out=out,
-            variants=variant,
-            threads=threads,
-            rounds=rounds,
-            runs=runs,
-            batch=batch,
-            seed=seed,
-            force=force,
-            progress=show,
-        )
+        if merge:
+            report = _merged(subjects)
+        elif host is not None:
+            report = _measured_on(host, subjects, data, variant, settings, ssh_option or [], show)
+        else:
+            from .suite import benchmark
+
+            report = benchmark(
+                subjects,
+                data,
+                input_file=input_file,
+                variants=variant,
+                threads=threads,
+                batch=batch,
+                duration=duration,
+                runs=runs,
+                launches=launches,
+                robustness=robustness,
+                accuracy_time=accuracy_time,
+                emulate=_boards(emulate),
+                seed=seed,
+                progress=show,
+            )
+    _write_and_print(report, out, json_file, force=force)
+    _judge(report, old, gates)
+
+
+def _check_modes(modes: dict[str, bool], emulate: str | None, options_alone: bool) -> None:
+    chosen = [name for name, wanted in modes.items() if wanted]
+    if len(chosen) > 1:
+        raise InvalidInputError(f"{' and '.join(chosen)} are given; expected one of them")
+    if emulate is not None and chosen:
+        raise InvalidInputError(f"--emulate counts on this machine, while it measures; leave out {chosen[0]}")
+    if options_alone:
+        raise InvalidInputError("--ssh-option is for --host, which is not given")
+
+
+def _boards(emulate: str | None) -> list[str]:
+    return [] if emulate is None else [name.strip() for name in emulate.split(",")]
+
+
+def _read_gates(texts: Sequence[str], baseline: Path | None) -> tuple[list["Gate"], "Report | None"]:
+    """Reads what the outcome will be judged by, before anything is measured."""
+    from .gates import parse_gate
+    from .reading import read_report
+
+    gates = [parse_gate(text) for text in texts]
+    if baseline is not None and not gates:
+        raise InvalidInputError("--baseline is given, but no gate to judge by; add --fail-on 'latency_ratio>1.05'")
+    return gates, None if baseline is None else read_report(baseline)
+
+
+def _merged(paths: Sequence[Path]) -> "Report":
+    from .merging import merge_reports
+    from .reading import read_report
+
+    if len(paths) < 2:
+        raise InvalidInputError(f"--merge got {len(paths)} report; expected two or more")
+    return merge_reports([read_report(path) for path in paths])
+
+
+def _measured_on(
+    host: str,
+    subjects: Sequence[Path],
+    data: str | None,
+    variants: Sequence[str] | None,
+    settings: dict[str, float | None],
+    ssh_options: Sequence[str],
+    show: ProgressCallback,
+) -> "Report":
+    from .devices.ssh import measure_on_host
+    from .inputs import data_for
+
+    given = {f"--{name.replace('_', '-')}": value for name, value in settings.items() if value is not None}
+    arguments = [part for name, value in given.items() for part in (name, f"{value:g}")]
+    arguments += [part for name in variants or () for part in ("--variant", name)]
+    dataset = data_for(subjects, data, variants)
+    return measure_on_host(host, subjects, dataset, arguments, ssh_options=ssh_options, progress=show)
+
+
+def _measure_on_android(
+    subjects: Sequence[Path],
+    variants: Sequence[str] | None,
+    threads: int,
+    runs: int | None,
+    binary: Path | None,
+    out: Path,
+) -> None:
+    raise NotImplementedError
+
+
+def _write_and_print(report: "Report", out: Path, json_file: Path | None, *, force: bool) -> None:
+    from .reports.writing import write_report
+
+    written = [out / name for name in write_report(report, out, force=force)]
     if json_file is not None:
         with replacing(json_file) as beside:
             beside.write_text(report.to_json(), encoding="utf-8")
+        written.append(json_file)
     _print(report)
-    written = [out / name for name in (REPORT_FILE, MARKDOWN_FILE, PLOT_FILE)] + ([json_file] if json_file else [])
     print(f"wrote {', '.join(map(str, written))}")
-    fastest = min((row for row in report.rows if row.measurement), key=_p50_ns)
-    path = next(bundle.path for bundle in report.bundles if bundle.name == fastest.bundle)
-    print(f"next: liteport predict {path} IMAGE --variant {fastest.variant}")
-
-
-def _p50_ns(row: "Row") -> float:
-    assert row.measurement is not None
-    return row.measurement.latency.percentiles.p50_ns
+    print(f"next: liteport choose {out} --max-drop 0.1 --prefer latency")
 
 
 def _check_new_file(path: Path, *, force: bool) -> None:
@@ -91,12 +259,27 @@ def _check_new_file(path: Path, *, force: bool) -> None:
 def _print(report: "Report") -> None:
     from rich.console import Console
 
-    from .tables import CHOICE, TIMING, describe, legend, remarks, rich_table
+    from .reports.tables import legend, rich_tables
+    from .reports.words import controls, describe, headlines, limits, remarks
 
     # Elsewhere than on a terminal there is no width to keep to, and a table cut to a default one would lose figures.
     console = Console(width=None if sys.stdout.isatty() else WIDE, highlight=False, markup=False)
-    for columns in (CHOICE, TIMING):
-        console.print(rich_table(report, columns))
-    for line in [*remarks(report), *describe(report), "", *dict.fromkeys(legend(CHOICE) + legend(TIMING))]:
+    for line in headlines(report):
         console.print(line, soft_wrap=True)
     console.print()
+    for table in rich_tables(report):
+        console.print(table)
+    notes = [*(notice.text for notice in controls(report)), *remarks(report), *limits(report), *describe(report)]
+    for line in [*notes, "", *legend(report)]:
+        console.print(line, soft_wrap=True)
+    console.print()
+
+
+def _judge(report: "Report", baseline: "Report | None", gates: Sequence["Gate"]) -> None:
+    from .gates import judge
+
+    failed = [verdict for verdict in judge(report, baseline, gates) if not verdict.met]
+    for verdict in failed:
+        print(f"gate failed: {verdict.text}", file=sys.stderr)
+    if failed:
+        raise typer.Exit(GATE_FAILED)

@@ -10,6 +10,7 @@ from liteport.runtime.backends import installed_version
 from liteport.runtime.cpu import cpu_features, read_cpuinfo, this_cpu
 
 PACKAGES = ("liteport", "numpy", "ai-edge-litert", "tflite-runtime", "onnxruntime")
+_BOARD = "/proc/device-tree/model"
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,6 @@ class Environment:
         physical_cores: Cores; None where unknown.
         usable_cores: Logical cores that this process may use.
         max_frequency_mhz: The processor's highest clock; None where unknown.
-        governor: The first core's frequency governor; None where there is none to read.
         memory_bytes: Main memory.
         system: Operating system and its release.
         python: Version and implementation.
@@ -38,7 +38,6 @@ class Environment:
     physical_cores: int | None
     usable_cores: int
     max_frequency_mhz: float | None
-    governor: str | None
     memory_bytes: int
     system: str
     python: str
@@ -55,18 +54,22 @@ def describe_environment() -> Environment:
     frequency = psutil.cpu_freq() if hasattr(psutil, "cpu_freq") else None
     return Environment(
         cpu=this_cpu(),
-        board=_text("/proc/device-tree/model"),
+        board=_text(_BOARD),
         architecture=platform.machine(),
         cpu_features=cpu_features(read_cpuinfo()),
         physical_cores=psutil.cpu_count(logical=False),
         usable_cores=len(usable_cores()),
         max_frequency_mhz=frequency.max if frequency and frequency.max else None,  # 0 stands for unknown
-        governor=_text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         memory_bytes=psutil.virtual_memory().total,
         system=f"{platform.system()} {platform.release()}",
         python=f"{platform.python_version()} ({platform.python_implementation()})",
         packages={name: installed_version(name) for name in PACKAGES},
     )
+
+
+def device_name() -> str:
+    """Returns what this machine is called where nobody gave it a name: its board, or what it calls itself."""
+    return _text(_BOARD) or platform.node() or platform.machine()
 
 
 def usable_cores() -> list[int]:

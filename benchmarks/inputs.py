@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from liteport.errors import InvalidInputError, NotFoundError, unknown_name
-from liteport.runtime import Bundle, Variant, read_bundle
+from liteport.runtime import Bundle, read_bundle
 from liteport.runtime.backends import RUNNABLE
 from liteport.train import Dataset, load_dataset
 
@@ -15,20 +15,56 @@ Paths = OnePath | Sequence[OnePath]
 
 
 @dataclass(frozen=True)
-class Subject:
-    """A bundle under test, with the data set that its variants are asked about.
+class Candidate:
+    """A model file under test.
 
     Attributes:
-        name: Its name in the report.
-        path: Its folder, as given.
-        variants: Those to measure.
-        data: The data set, of which the test split is used.
+        name: The variant's id, or a lone file's name.
+        scheme: In words; empty where a file does not say.
+        path: What `load` takes.
+        variant: What `load` takes beside it; None for a lone file.
+        file: The file.
+        content: What is in it.
     """
 
     name: str
+    scheme: str
     path: Path
-    variants: tuple[Variant, ...]
-    data: Dataset
+    variant: str | None
+    file: Path
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A bundle under test, with the data set that its variants are asked about; or lone files, compared likewise.
+
+    Attributes:
+        name: Its name in the report.
+        path: Its folder, as given; for lone files their paths in one text.
+        candidates: The variants to measure.
+        data: The data set, of which the test split is used; None where there are no labels.
+    """
+
+    name: str
+    path: str
+    candidates: tuple[Candidate, ...]
+    data: Dataset | None
+
+
+def split_paths(paths: Paths) -> tuple[list[Path], list[Path]]:
+    """Returns which of the paths are to be read as bundles, and which as model files.
+
+    Raises:
+        InvalidInputError: If there are none, or one is given twice.
+    """
+    given = [Path(path) for path in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
+    if not given:
+        raise InvalidInputError("no bundle was given; expected the path of one or more")
+    if len({path.resolve() for path in given}) < len(given):
+        raise InvalidInputError(f"a path was given twice: {', '.join(map(str, given))}")
+    alone = [path for path in given if path.suffix in RUNNABLE and not path.is_dir()]
+    return [path for path in given if path not in alone], alone
 
 
 def resolve(bundles: Paths, data: str | Path | Dataset | None, variants: Sequence[str] | None) -> list[Subject]:
@@ -44,11 +80,7 @@ def resolve(bundles: Paths, data: str | Path | Dataset | None, variants: Sequenc
         IntegrityError: If a manifest or a model file is damaged.
         InvalidInputError: If there is no bundle, a variant or a source is unknown, or the data does not fit a bundle.
     """
-    paths = [Path(path) for path in ([bundles] if isinstance(bundles, (str, os.PathLike)) else bundles)]
-    if not paths:
-        raise InvalidInputError("no bundle was given; expected the path of one or more")
-    if len({path.resolve() for path in paths}) < len(paths):
-        raise InvalidInputError(f"a bundle was given twice: {', '.join(map(str, paths))}")
+    paths, _ = split_paths(bundles)
     read = [read_bundle(path) for path in paths]
     chosen = [_chosen(bundle, variants) for bundle in read]
     names = [bundle.manifest.name for bundle in read]
@@ -59,11 +91,28 @@ def resolve(bundles: Paths, data: str | Path | Dataset | None, variants: Sequenc
         dataset = given or _trained_on(bundle, loaded)
         _check_fit(bundle, dataset)
         unique = name if names.count(name) == 1 else str(bundle.path)
-        subjects.append(Subject(unique, bundle.path, entries, dataset))
+        subjects.append(Subject(unique, str(bundle.path), entries, dataset))
     return subjects
 
 
-def _chosen(bundle: Bundle, wanted: Sequence[str] | None) -> tuple[Variant, ...]:
+def data_for(paths: Paths, data: str | Path | None, variants: Sequence[str] | None) -> Dataset | None:
+    """Returns the one data set that all paths are to be asked about; None for lone files without one.
+
+    Raises:
+        InvalidInputError: If bundles were trained on different data sets; and as `resolve` does.
+        NotFoundError: If a bundle or the data does not exist.
+        IntegrityError: If a manifest or a model file is damaged.
+    """
+    bundles, _ = split_paths(paths)
+    if not bundles:
+        return None if data is None else load_dataset(data)
+    found = {subject.data.digest: subject.data for subject in resolve(bundles, data, variants) if subject.data}
+    if len(found) > 1:
+        raise InvalidInputError(f"the bundles were trained on {len(found)} data sets; name one for all: --data (data=)")
+    return next(iter(found.values()))
+
+
+def _chosen(bundle: Bundle, wanted: Sequence[str] | None) -> tuple[Candidate, ...]:
     """Returns the variants to measure, in the manifest's order, their files checked.
 
     Source code for microcontrollers is left out: no engine runs it.
@@ -73,10 +122,13 @@ def _chosen(bundle: Bundle, wanted: Sequence[str] | None) -> tuple[Variant, ...]
     for name in wanted or ():
         if name not in known:
             raise unknown_name(f"variant of {bundle.path} that can be measured", name, known)
-    chosen = tuple(variant for variant in able if not wanted or variant.id in wanted)
-    for variant in chosen:
-        bundle.read(variant.id)
-    return chosen
+    return tuple(
+        Candidate(
+            variant.id, variant.scheme, bundle.path, variant.id, bundle.path / variant.file, bundle.read(variant.id)
+        )
+        for variant in able
+        if not wanted or variant.id in wanted
+    )
 
 
 def _trained_on(bundle: Bundle, loaded: dict[tuple[str, int], Dataset]) -> Dataset:

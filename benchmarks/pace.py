@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from liteport.runtime import Model
 from liteport.runtime.backends import choose_engine
 
-from .latency import is_steady, paired_ratio
+from .latency import median_ratio
+from .steadiness import is_steady
 
 ROUNDS = 21
 TURN_NS = 15_000_000  # short, so that what disturbs the machine for a while meets both models of a round alike
@@ -57,7 +58,7 @@ def measure(reference: Model, quantized: Model, image: NDArray[Any]) -> Pace:
         for model, count, taken in zip((reference, quantized), runs, turns, strict=True):
             taken.append(_turn(model, image, count))
     medians = [median(sample for turn in taken for sample in turn) for taken in turns]
-    return Pace(medians[0], medians[1], paired_ratio(turns[1], turns[0]), ROUNDS)
+    return Pace(medians[0], medians[1], median_ratio(turns[1], turns[0]), ROUNDS)
 
 
 def _warmed_up(model: Model, image: NDArray[Any]) -> int:

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from liteport.errors import BackendError
+from liteport.runtime.schema import CONTROL
 
 COMMAND: tuple[str, ...] = (sys.executable, "-m", "liteport.benchmarks.worker")
 _SHOWN = 120
@@ -51,6 +52,10 @@ class Worker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the process and frees what was held for it. Closing twice is allowed."""
         self.kill()
         self._process.wait()
         self._stdout.close()
@@ -80,7 +85,7 @@ class Worker:
             case {"result": dict() as result}:
                 return result
             case {"error": str() as reason}:
-                raise BackendError(reason)
+                raise BackendError(CONTROL.sub("", reason))
         self.kill()
         raise BackendError(f"{command}: expected an answer from the worker, got {line[:_SHOWN]!r}")
 
@@ -107,6 +112,7 @@ class Worker:
             self.kill()
             return "the worker closed its output"
         last = self._log.read_text(errors="replace").strip().rpartition("\n")[2]
+        last = CONTROL.sub("", last)  # colours, which a report must not hold
         note = f": {last[:_SHOWN]}" if last else ""
         if code >= 0:
             return f"the worker ended with exit code {code}{note}"

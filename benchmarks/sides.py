@@ -175,7 +175,9 @@ def choose_questions(
 def _dataset(reference: Side, quantized: Side, model: Model, data: str | None) -> Dataset:
     for side in (reference, quantized):
         if side.bundle is not None and side.variant is not None:
-            return resolve(side.bundle.path, data, [side.variant])[0].data
+            dataset = resolve(side.bundle.path, data, [side.variant])[0].data
+            assert dataset is not None, "of a bundle it is always known"
+            return dataset
     if data is None:
         raise InvalidInputError("a lone file does not tell what it was trained on; name the data: --data SOURCE")
     dataset = load_dataset(data)

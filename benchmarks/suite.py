@@ -1,38 +1,39 @@
-"""The benchmark as a whole: every variant in a process of its own, all taking turns.
-
-While latencies are taken, nothing else runs: the workers wait for their turn, and so does this process.
-"""
+"""The benchmark as a whole: what is measured, in which order, and what becomes of it."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from liteport.errors import BackendError, require
+from liteport.errors import BackendError, InvalidInputError
 from liteport.files import check_new_folder
+from liteport.runtime.schema import parse
 from liteport.terminal import ProgressCallback, no_progress
 from liteport.train import Dataset
 
-from .accuracy import compare
-from .environment import describe_environment, usable_cores
-from .inputs import Paths, Subject, resolve
-from .latency import paired_ratio, percentiles
+from .asking import Asked, ask_file, ask_images
+from .conditions import read_conditions
+from .environment import describe_environment, device_name, usable_cores
+from .findings import make_control, make_row
+from .foreign import ForeignFiles, resolve_files
+from .inputs import Paths, Subject, resolve, split_paths
+from .phases import Phases, reference_of
+from .pictures import choose_pictures
 from .prediction import predict_all
 from .process import Worker
-from .report import REPORT_FILE, write_report
-from .results import BundleInfo, Latency, Measurement, Report, Row, Settings
-from .trial import Images, Trial
+from .reading import REPORT_FILE
+from .results import BundleInfo, Device, Picture, Report, Roofline, Row, Settings
+from .trial import Trial
 
-FEW_IMAGES = 32
-THROUGHPUT_ROUNDS = 3
-REFERENCES = ("tflite-float32", "onnx-float32")
-"""The variants that others are compared with, in order of preference; a bundle without them has its first."""
+LAYER_IMAGES = 32
+DURATION = 30.0
+LAUNCHES = 6
+ROBUSTNESS = 1000
 
 
 def benchmark(
@@ -42,27 +43,38 @@ def benchmark(
     out: str | Path | None = None,
     variants: Sequence[str] | None = None,
     threads: int = 1,
-    rounds: int = 20,
-    runs: int = 50,
-    batch: int = 32,
+    batch: int | None = None,
+    duration: float | None = None,
+    runs: int | None = None,
+    launches: int = LAUNCHES,
+    robustness: int = ROBUSTNESS,
+    accuracy_time: float = 60.0,
+    input_file: str | Path | None = None,
+    emulate: Sequence[str] = (),
     seed: int = 0,
     timeout: float = 120.0,
     force: bool = False,
     progress: ProgressCallback = no_progress,
 ) -> Report:
-    """Measures accuracy, latency, throughput, memory and size of every variant.
+    """Measures accuracy, latency, throughput, memory and size of every variant, and what the machine could do.
 
     Args:
-        bundles: One bundle's folder, or several.
+        bundles: One bundle's folder, or several; and `.tflite` and `.onnx` files that need no bundle, which are
+            compared with the first of them.
         data: A data set, or its source; None for the one that each bundle's model was trained on. Its test split is
             used, whole.
-        out: A folder to write the report to: `report.json`, `report.md` and `accuracy-latency.png`.
+        out: A folder to write the report to.
         variants: Ids of the variants to measure; None for all.
         threads: Threads of each engine. With one, processes are pinned to one core where the system allows.
-        rounds: Rounds in which the variants take turns, in random order.
-        runs: Timed inferences of one image in each turn.
-        batch: Images of a batch, for images per second.
-        seed: Of the order of turns.
+        batch: Images of one timed inference, and of a batch where images per second are measured; None for 1 and 32.
+        duration: Seconds in which latencies are taken, all variants together; 30 where `runs` is not given either.
+        runs: Timed inferences of each variant, at least; instead of `duration`.
+        launches: How many processes, one after the other, each variant is timed in.
+        robustness: Test images of which altered copies are made; 0 for none.
+        accuracy_time: Seconds of computing after which a variant's accuracy comes from a sample of the test split.
+        input_file: What lone files are asked where there are no labels, `.npy` or `.npz`; None for random values.
+        emulate: Boards whose executed instructions are counted too, such as "pi4".
+        seed: Of the order of turns, of samples and of altered copies.
         timeout: Seconds after which a worker that gives no answer counts as hung.
         force: Whether `out` may replace an older report.
         progress: Called as work proceeds.
@@ -73,140 +85,196 @@ def benchmark(
     Raises:
         NotFoundError: If a bundle or the data does not exist.
         IntegrityError: If a bundle is damaged.
-        InvalidInputError: If a name is unknown, a number is below 1, or the data does not fit a bundle.
+        InvalidInputError: If a name is unknown, a number is out of its range, or the data does not fit a bundle.
         AlreadyExistsError: If `out` exists and `force` is off.
         MissingDependencyError: If a package of the benchmarks extra is needed and not installed.
         BackendError: If not one variant could be measured.
     """
-    pinned = threads == 1 and hasattr(os, "sched_setaffinity")
-    settings = Settings(threads, rounds, runs, batch, seed, usable_cores()[-1] if pinned else None)
-    if out is not None:
-        check_new_folder(Path(out), force=force, marker=REPORT_FILE)
-        require("matplotlib", "benchmarks")
-    subjects = resolve(bundles, data, variants)
-    environment = describe_environment()
-    with ExitStack() as stack:
-        scratch = Path(stack.enter_context(TemporaryDirectory(prefix="liteport-bench-")))
-        start_worker = partial(Worker, scratch, timeout)
-        with start_worker() as base:
-            base_memory = base.ask("memory")["peak_bytes"]
-        images = _saved(subjects, scratch, seed)
-        trials = [
-            Trial(subject, variant, stack.enter_context(start_worker()), images[subject.data.digest], settings)
-            for subject in subjects
-            for variant in subject.variants
-        ]
-        _measure(trials, settings, start_worker, progress)
-    if all(trial.failure for trial in trials):
-        reasons = dict.fromkeys(f"{trial.failure}" for trial in trials)
-        raise BackendError(f"none of {len(trials)} variants could be measured: {'; '.join(reasons)}")
-    references = {subject.name: _reference(subject, trials) for subject in subjects}
-    report = Report(
-        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        settings=settings,
-        environment=environment,
-        base_memory_bytes=base_memory,
-        bundles=tuple(_bundle_info(subject, references[subject.name]) for subject in subjects),
-        rows=tuple(_row(trial, references[trial.subject.name]) for trial in trials),
+    if duration is not None and runs is not None:
+        raise InvalidInputError("duration and runs are given; expected one of them, which says when to end")
+    settings = Settings(
+        threads=threads,
+        batch=1 if batch is None else batch,
+        throughput_batch=32 if batch is None else batch,
+        duration_s=DURATION if runs is None and duration is None else duration,
+        runs=runs,
+        launches=launches if runs is None else max(1, min(launches, runs)),
+        seed=seed,
+        core=usable_cores()[-1] if threads == 1 and hasattr(os, "sched_setaffinity") else None,
+        robustness=robustness,
+        accuracy_time_s=accuracy_time,
     )
     if out is not None:
+        check_new_folder(Path(out), force=force, marker=REPORT_FILE)
+    if emulate:
+        from .devices.counting import check_boards
+
+        check_boards(emulate)
+    folders, paths = split_paths(bundles)
+    if emulate and paths:
+        raise InvalidInputError(f"{paths[0]} is a lone file; instructions are counted of a bundle's variants")
+    subjects = resolve(folders, data, variants) if folders else []
+    files = _resolve_files(paths, data, input_file, settings) if paths else None
+    report = _measure(subjects, files, settings, timeout, progress)
+    if emulate:
+        from .instructions import with_instructions
+
+        report = with_instructions(report, subjects, emulate, progress)
+    if out is not None:
+        from .reports.writing import write_report
+
         write_report(report, Path(out), force=force)
     return report
 
 
-def _saved(subjects: list[Subject], scratch: Path, seed: int) -> dict[str, Images]:
-    """Writes the test split of each data set for the workers to map, and returns the files by its digest."""
-    saved: dict[str, Images] = {}
-    for data in (subject.data for subject in subjects):
-        images = Images(all=scratch / f"{data.digest}-all.npy", few=scratch / f"{data.digest}-few.npy")
-        if data.digest not in saved:
-            pixels = data.test.images
-            np.save(images.all, pixels)
-            np.save(images.few, pixels[np.random.default_rng(seed).permutation(len(pixels))[:FEW_IMAGES]])
-        saved[data.digest] = images
-    return saved
+def _resolve_files(
+    paths: list[Path], data: str | Path | Dataset | None, input_file: str | Path | None, settings: Settings
+) -> ForeignFiles:
+    given = None if input_file is None else Path(input_file)
+    return resolve_files(paths, input_file=given, data=data, batch=settings.batch, seed=settings.seed)
 
 
 def _measure(
-    trials: list[Trial], settings: Settings, start_worker: Callable[[], Worker], progress: ProgressCallback
-) -> None:
-    rng = np.random.default_rng(settings.seed)
-    _each("load", trials, Trial.load, progress)
-    _each("warm-up", trials, Trial.warm_up, progress)
-    _in_turns("latency", trials, Trial.take_turn, settings.rounds, rng, progress)
-    _each("memory", trials, Trial.read_memory, progress)
-    _in_turns("throughput", trials, Trial.take_batches, THROUGHPUT_ROUNDS, rng, progress)
-    predict_all(trials, settings, start_worker, progress)
+    subjects: list[Subject], files: ForeignFiles | None, settings: Settings, timeout: float, progress: ProgressCallback
+) -> Report:
+    environment, name = describe_environment(), device_name()
+    before = read_conditions(settings.core)
+    phases = Phases(settings, np.random.default_rng(settings.seed), progress)
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(TemporaryDirectory(prefix="liteport-bench-")))
+        start_worker = partial(Worker, scratch, timeout)
+        base_memory, roofline = _measure_machine(start_worker, settings, progress)
+        trials = _make_trials(subjects, files, settings, scratch, start_worker, progress)
+        for trial in trials:
+            stack.callback(trial.stop)
+        controls = phases.take_latencies(trials)
+        after = read_conditions(settings.core)
+        _take_the_rest(trials, phases)
+    if all(trial.failure for trial in trials):
+        reasons = dict.fromkeys(f"{trial.failure}" for trial in trials)
+        raise BackendError(f"none of {len(trials)} variants could be measured: {'; '.join(reasons)}")
+    references = {trial.subject.name: reference_of(_of(trial.subject, trials)) for trial in trials}
+    pairs = ((control, references[control.subject.name]) for control in controls)
+    created = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    rows = tuple(make_row(trial, references[trial.subject.name], roofline, name) for trial in trials)
+    return Report(
+        created=created,
+        devices=(
+            Device(
+                name=name,
+                created=created,
+                settings=settings,
+                environment=environment,
+                base_memory_bytes=base_memory,
+                before=before,
+                after=after,
+                controls=tuple(make_control(control, chosen) for control, chosen in pairs if chosen is not None),
+                roofline=roofline,
+            ),
+        ),
+        bundles=tuple(_bundle_info({t.subject.name: t for t in trials}[name], files) for name in references),
+        rows=rows,
+        pictures=_pictures(subjects, rows),
+    )
 
 
-def _each(phase: str, trials: list[Trial], step: Callable[[Trial], None], progress: ProgressCallback) -> None:
-    for done, trial in enumerate(trials):
-        progress(phase, done, len(trials), trial.name)
-        trial.attempt(step)
-    progress(phase, len(trials), len(trials), f"{len(trials)} variants")
+def _measure_machine(
+    start_worker: partial[Worker], settings: Settings, progress: ProgressCallback
+) -> tuple[int, Roofline]:
+    """Returns the memory of a process without a variant, and the roofline; both in a process of their own."""
+    progress("machine", 0, 1, "peak rates")
+    with start_worker() as worker:
+        base_memory = worker.ask("memory")["peak_bytes"]
+        Trial.pin(worker, None if settings.core is None else [settings.core])
+        roofline = parse(Roofline, worker.ask("roofline", {"threads": settings.threads}), "the roofline")
+    progress("machine", 1, 1, "peak rates")
+    return base_memory, roofline
 
 
-def _in_turns(
-    phase: str,
-    trials: list[Trial],
-    step: Callable[[Trial], None],
-    rounds: int,
-    rng: np.random.Generator,
+def _make_trials(
+    subjects: list[Subject],
+    files: ForeignFiles | None,
+    settings: Settings,
+    scratch: Path,
+    start_worker: partial[Worker],
     progress: ProgressCallback,
-) -> None:
-    """Lets the trials take turns in a new random order each round, so that noise and drift hit all alike."""
-    for done in range(rounds):
-        progress(phase, done, rounds, "")
-        for index in rng.permutation(len(trials)):
-            trials[index].attempt(step)
-    progress(phase, rounds, rounds, f"{rounds} rounds")
+) -> list[Trial]:
+    asked: dict[str, Asked] = {}
+    trials = []
+    for subject in subjects:
+        data = subject.data
+        assert data is not None, "of a bundle it is always known"
+        if data.digest not in asked:
+            asked[data.digest] = ask_images(data, settings, scratch / f"images-{len(asked)}", progress)
+        for candidate in subject.candidates:
+            trials.append(Trial(subject, candidate, asked[data.digest], settings, start_worker))
+    if files is not None:
+        alone = lone_subject(files)
+        for number, file in enumerate(files.files):
+            own = ask_file(file, files, settings, scratch / f"file-{number}")
+            trials.append(Trial(alone, file.candidate, own, settings, start_worker))
+    return trials
 
 
-def _reference(subject: Subject, trials: list[Trial]) -> Trial | None:
-    measured = {trial.variant.id: trial for trial in trials if trial.subject is subject and trial.failure is None}
-    return next((measured[name] for name in (*REFERENCES, *measured) if name in measured), None)
+def _take_the_rest(trials: list[Trial], phases: Phases) -> None:
+    """All that is not a latency: stages, throughput, errors by layer, and answers."""
+    with_images = [trial for trial in trials if trial.asked.sets]
+    alone = [trial for trial in trials if not trial.asked.sets]
+    for done, trial in enumerate(trials):
+        phases.progress("costs", done, len(trials), trial.name)
+        trial.survey_file()
+    phases.progress("costs", len(trials), len(trials), "multiply-accumulates and bytes of each operation")
+    phases.each("stages", trials, Trial.time_stages)
+    phases.take_throughput(with_images)
+    phases.each("layers", with_images, _find_layer_errors)
+    phases.each("outputs", alone, Trial.read_outputs)
+    if reference := reference_of(alone):
+        for trial in alone:
+            trial.attempt(partial(Trial.compare_outputs, reference=reference))
+    predict_all(with_images, phases.settings, phases.progress)
 
 
-def _bundle_info(subject: Subject, reference: Trial | None) -> BundleInfo:
+def _find_layer_errors(trial: Trial) -> None:
+    """Compares a variant with its engine's float one, where the bundle has that, on images it was not calibrated on."""
+    engine, _, scheme = trial.candidate.name.partition("-")
+    reference = f"{engine}-float32"
+    names = {candidate.name for candidate in trial.subject.candidates}
+    data = trial.subject.data
+    if data is None or scheme == "float32" or reference not in names:
+        return
+    images = trial.worker.folder / "layers.npy"
+    np.save(images, data.validation.images[:LAYER_IMAGES])
+    trial.find_layer_errors(reference, images)
+
+
+def lone_subject(files: ForeignFiles) -> Subject:
+    """Makes a subject of files that need no bundle."""
+    candidates = tuple(file.candidate for file in files.files)
+    return Subject("files", ", ".join(str(entry.path) for entry in candidates), candidates, files.data)
+
+
+def _of(subject: Subject, trials: list[Trial]) -> list[Trial]:
+    return [trial for trial in trials if trial.subject is subject]
+
+
+def _bundle_info(trial: Trial, files: ForeignFiles | None) -> BundleInfo:
+    subject, asked = trial.subject, trial.asked
     return BundleInfo(
         name=subject.name,
-        path=str(subject.path),
-        reference=reference.variant.id if reference else None,
-        data=subject.data.source,
-        data_digest=subject.data.digest,
-        images=len(subject.data.test.images),
+        path=subject.path,
+        data=asked.source or (subject.data.source if subject.data else ""),
+        data_digest=subject.data.digest if subject.data else None,
+        images=len(asked.labels),
+        class_names=tuple(asked.class_names),
+        notes=files.notes if files is not None and asked.source else (),
     )
 
 
-def _row(trial: Trial, reference: Trial | None) -> Row:
-    variant = trial.variant
-    return Row(
-        bundle=trial.subject.name,
-        variant=variant.id,
-        scheme=variant.scheme,
-        file=variant.file,
-        sha256=variant.sha256,
-        size_bytes=variant.size_bytes,
-        measurement=_measurement(trial, reference) if reference and trial.failure is None else None,
-        failure=trial.failure,
-    )
-
-
-def _measurement(trial: Trial, reference: Trial) -> Measurement:
-    assert trial.engine is not None, "a trial without failure was loaded"
-    return Measurement(
-        engine=trial.engine,
-        accuracy=compare(trial.top1, reference.top1, trial.subject.data.test.labels),
-        load_ns=trial.load_ns,
-        first_ns=trial.first_ns,
-        latency=Latency(
-            percentiles=percentiles(trial.rounds),
-            ratio=paired_ratio(trial.rounds, reference.rounds),
-            warm_up_runs=trial.warm_up_runs,
-            steady=trial.steady,
-            samples_ns=tuple(trial.rounds),
-        ),
-        images_per_second=1e9 * trial.settings.batch / median(trial.batches),
-        batches_ns=tuple(trial.batches),
-        peak_memory_bytes=trial.peak_memory_bytes,
-    )
+def _pictures(subjects: list[Subject], rows: tuple[Row, ...]) -> tuple[Picture, ...]:
+    """Chooses pictures of each data set, once for all bundles that were asked about it."""
+    sets = {subject.data.digest: subject.data for subject in subjects if subject.data is not None}
+    found: list[Picture] = []
+    for digest, data in sets.items():
+        names = {subject.name for subject in subjects if subject.data is data}
+        found += choose_pictures([row for row in rows if row.bundle in names], data.test.images, digest)
+    return tuple(found)

@@ -9,7 +9,6 @@ import gc
 import json
 import os
 import resource
-import statistics
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +21,8 @@ from numpy.typing import NDArray
 from liteport.errors import LiteportError
 from liteport.runtime import Model, load
 
-from .latency import is_steady
+from .conditions import involuntary_switches
+from .steadiness import is_steady, median_of
 
 WARM_UP_CHUNK = 10
 WARM_UP_LIMIT_NS = 2_000_000_000
@@ -32,11 +32,13 @@ Pixels = NDArray[np.uint8]
 
 
 class Session:
-    """Holds the variant between commands; each method but `serve` is a command of the same name."""
+    """Holds the variant between commands; each method is a command of the same name."""
 
     def __init__(self) -> None:
         self._model: Model | None = None
         self._images: Pixels | None = None
+        self._arrays: dict[str, NDArray[Any]] = {}
+        self._batch = 1
         self._taken = 0
 
     @property
@@ -50,40 +52,66 @@ class Session:
         os.sched_setaffinity(0, cores)
         return {}
 
-    def load(self, bundle: str, variant: str, threads: int, images: str) -> dict[str, Any]:
-        """Loads the variant, timed with the import of its engine, and the images for one-image work."""
-        self._images = np.load(images)
+    def load(self, path: str, variant: str | None, threads: int, inputs: str, batch: int) -> dict[str, Any]:
+        """Loads the variant, timed with the import of its engine.
+
+        `inputs` is a .npy file of images, which `predict` is asked about in turn, or an .npz file with an array for
+        each input of a model, which `run` is asked about.
+        """
+        if inputs.endswith(".npz"):
+            with np.load(inputs) as file:
+                self._arrays = dict(file)
+        else:
+            self._images = np.load(inputs)
+        self._batch = batch
         begin = perf_counter_ns()
-        self._model = load(bundle, variant=variant, threads=threads)
+        self._model = load(path, variant=variant, threads=threads)
         elapsed = perf_counter_ns() - begin
         backend = self._model.backend
         return {"ns": elapsed, "engine": [backend.name, backend.version, backend.provider]}
 
     def latency(self, runs: int, settle: bool) -> dict[str, Any]:
-        """Times inferences of one image, a different one in each turn."""
+        """Times inferences, of other images in each."""
         if settle:
             self._time(SETTLING_RUNS)
-        return {"ns": self._time(runs)}
+        before = involuntary_switches()
+        times = self._time(runs)
+        after = involuntary_switches()
+        return {"ns": times, "switches": None if before is None or after is None else after - before}
 
     def warm_up(self) -> dict[str, Any]:
         """Runs until the latency no longer changes, or two seconds have passed."""
         medians: list[float] = []
         begin = perf_counter_ns()
         while not is_steady(medians) and perf_counter_ns() - begin < WARM_UP_LIMIT_NS:
-            medians.append(statistics.median(self._time(WARM_UP_CHUNK)))
-        return {"runs": WARM_UP_CHUNK * len(medians), "steady": is_steady(medians)}
+            medians.append(median_of(self._time(WARM_UP_CHUNK)))
+        return {"runs": WARM_UP_CHUNK * len(medians), "steady": is_steady(medians), "ns": medians[-1]}
 
     def memory(self) -> dict[str, Any]:
         """Tells the peak resident memory of this process so far."""
         return {"peak_bytes": peak_resident_bytes()}
 
-    def throughput(self, images: str, batch: int, batches: int) -> dict[str, Any]:
-        """Times batches, after one that is not timed."""
-        pixels = np.load(images, mmap_mode="r")
-        # A test split smaller than the batch is gone through again.
-        chosen = np.ascontiguousarray(np.take(pixels, range(batch), axis=0, mode="wrap"))
-        self.model.predict(chosen)
-        return {"ns": [_timed(self.model, chosen) for _ in range(batches)]}
+    def stages(self, runs: int) -> dict[str, Any]:
+        """Times the stages of one inference apart; the answer is empty where they cannot be told apart."""
+        from liteport.runtime.stages import time_stages
+
+        given = self._arrays if self._images is None else _wrapped(self._images, 0, self._batch)
+        stages = time_stages(self.model, given, runs)
+        if stages is None:
+            return {}
+        times = {"preprocess": stages.preprocess_ns, "invoke": stages.invoke_ns, "postprocess": stages.postprocess_ns}
+        return {name: median_of(values) for name, values in times.items()}
+
+    def throughput(self, images: str, batch: int, workers: int, calls: int, budget_ns: int) -> dict[str, Any]:
+        """Times calls of `workers` batches after one that is not timed: as many as fit the time, one at least."""
+        chosen = _wrapped(np.load(images, mmap_mode="r"), 0, batch * workers)
+        self.model.predict(chosen, workers=workers)
+        times: list[int] = []
+        while len(times) < calls and sum(times) < budget_ns:
+            begin = perf_counter_ns()
+            self.model.predict(chosen, workers=workers)
+            times.append(perf_counter_ns() - begin)
+        return {"ns": times}
 
     def predict(self, images: str, start: int, stop: int, batch: int, out: str) -> dict[str, Any]:
         """Writes the predictions of images `start` to `stop` to a .npy file."""
@@ -92,16 +120,53 @@ class Session:
         np.save(out, np.concatenate([self.model.predict(np.array(pixels[i : min(i + batch, stop)])) for i in bounds]))
         return {}
 
+    def outputs(self, out: str) -> dict[str, Any]:
+        """Writes every output for the arrays of `load` to an .npz file, in the model's order."""
+        results = self.model.run(self._arrays)
+        np.savez(out, *(results[spec.name] for spec in self.model.outputs))
+        return {}
+
+    def roofline(self, threads: int) -> dict[str, Any]:
+        """Measures what this machine can do at most."""
+        import dataclasses
+
+        from .limits.probe import measure_roofline
+
+        return dataclasses.asdict(measure_roofline(threads))
+
+    def survey(self, file: str) -> dict[str, Any]:
+        """Tells what a file's operations need; it is run once for that, on zeros."""
+        import dataclasses
+
+        from .limits.survey import survey
+
+        path = Path(file)
+        return dataclasses.asdict(survey(path.read_bytes(), path.suffix))
+
+    def layer_errors(self, bundle: str, variant: str, reference: str, images: str) -> dict[str, Any]:
+        """Compares a variant with a float one of its engine, layer by layer."""
+        from .layer_errors import find_layer_errors
+
+        return {"layers": find_layer_errors(Path(bundle), variant, reference, np.load(images))}
+
     def _time(self, runs: int) -> list[int]:
-        assert self._images is not None, "load comes first"
-        count, first = len(self._images), self._taken
-        turns = [self._images[i % count][np.newaxis] for i in range(first, first + runs)]
-        self._taken += runs
+        first, self._taken = self._taken, self._taken + runs
+        if self._images is None:
+            ask: Callable[[Any], object] = self.model.run
+            turns: list[Any] = [self._arrays] * runs
+        else:
+            ask, images, batch = self.model.predict, self._images, self._batch
+            turns = [_wrapped(images, i * batch, batch) for i in range(first, first + runs)]
+        times = []
         gc.disable()  # as timeit does: a collection belongs to the program around, not to the inference
         try:
-            return [_timed(self.model, image) for image in turns]
+            for given in turns:
+                begin = perf_counter_ns()
+                ask(given)
+                times.append(perf_counter_ns() - begin)
         finally:
             gc.enable()
+        return times
 
 
 COMMANDS: dict[str, Callable[..., dict[str, Any]]] = {
@@ -110,15 +175,22 @@ COMMANDS: dict[str, Callable[..., dict[str, Any]]] = {
     "latency": Session.latency,
     "warm_up": Session.warm_up,
     "memory": Session.memory,
+    "stages": Session.stages,
     "throughput": Session.throughput,
     "predict": Session.predict,
+    "outputs": Session.outputs,
+    "roofline": Session.roofline,
+    "survey": Session.survey,
+    "layer_errors": Session.layer_errors,
 }
 
 
-def _timed(model: Model, images: Pixels) -> int:
-    begin = perf_counter_ns()
-    model.predict(images)
-    return perf_counter_ns() - begin
+def _wrapped(images: Pixels, start: int, count: int) -> Pixels:
+    """Returns `count` images from `start` on, going through them again from the first where there are no more."""
+    if count == 1:
+        one: Pixels = images[start % len(images)][np.newaxis]
+        return one
+    return np.ascontiguousarray(np.take(images, range(start, start + count), axis=0, mode="wrap"))
 
 
 def peak_resident_bytes() -> int:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from liteport.benchmarks import process
+from liteport.benchmarks.limits import onnx_probe, tflite_probe
 from liteport.runtime.card import InputInfo, OutputInfo, Preprocessing, TensorSpec
 from liteport.runtime.manifest import Manifest, Variant
 from liteport.runtime.records import SourceInfo
@@ -44,6 +45,14 @@ def data() -> Dataset:
     return Dataset("ten", "ten", split, split, split, tuple("abcdefghij"))
 
 
+def _content(variant: str) -> bytes:
+    """A file of the variant's format, another one for each variant: a product with a constant matrix."""
+    weights = np.full((10, 16), len(variant), np.float32)
+    if variant.startswith("tflite"):
+        return tflite_probe.product_file(weights, 1)
+    return onnx_probe.product_file(weights.T, 1)
+
+
 @pytest.fixture
 def make_bundle(tmp_path: Path) -> MakeBundle:
     """Makes bundles that are right in form; only the stand-in can run their files."""
@@ -60,7 +69,7 @@ def make_bundle(tmp_path: Path) -> MakeBundle:
         path.mkdir()
         entries = []
         for name in variants:
-            content = name.encode() * 100
+            content = _content(name)
             file = f"{name}.{name.split('-')[0]}"
             (path / file).write_bytes(content)
             digest, spec = hashlib.sha256(content).hexdigest(), TensorSpec("x", "float32", (None, *shape))

@@ -40,13 +40,22 @@ for line in sys.stdin:
     if command == "load":
         result = {"ns": 5, "engine": ["stand-in", "1", "none"]}
     elif command == "latency":
-        result = {"ns": [ns] * arguments["runs"]}
+        result = {"ns": [ns] * arguments["runs"], "switches": 0}
     elif command == "warm_up":
-        result = {"runs": 30, "steady": mine.get("steady", True)}
+        result = {"runs": 30, "steady": mine.get("steady", True), "ns": ns}
     elif command == "memory":
         result = {"peak_bytes": mine.get("peak_bytes", 10_000_000)}
+    elif command == "stages":
+        result = {"preprocess": ns / 10, "invoke": ns * 0.8, "postprocess": ns / 10}
+    elif command == "roofline":
+        peak = {"compute": "float32", "engine": "stand-in", "macs_per_second": 1e9}
+        result = {"peaks": [peak], "bandwidths": [{"working_set_bytes": 1000, "bytes_per_second": 1e9}]}
+    elif command == "survey":
+        result = {"layers": [], "activation_bytes": None, "left": {}}
+    elif command == "layer_errors":
+        result = {"layers": [{"name": "conv", "snr_db": 40.0}]}
     elif command == "throughput":
-        result = {"ns": [ns * arguments["batch"]] * arguments["batches"]}
+        result = {"ns": [ns * arguments["batch"]] * arguments["calls"]}  # as fast as one, whatever the workers
     elif command == "predict":
         time.sleep(mine.get("seconds", 0))
         pixels = np.load(arguments["images"])[arguments["start"] : arguments["stop"]]

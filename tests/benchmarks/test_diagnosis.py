@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from made_report import made_accuracy
 
-from liteport.benchmarks.accuracy import Accuracy
 from liteport.benchmarks.diagnosis import Evidence, diagnose, worst_findings
 from liteport.benchmarks.file_facts import FileFacts, FloatOp
 from liteport.benchmarks.pace import OpTime, Pace
@@ -68,7 +68,7 @@ EVIDENCE = Evidence(
     facts=FACTS,
     comparison=Comparison((LAYER,), 1, 1, 200),
     findings=(Finding(LAYER, 0.01, "saturation"),),
-    accuracy=Accuracy(200, 190, 0.95, lost=8, won=2, difference_points=-3.0, top1_agreement=0.94),
+    accuracy=replace(made_accuracy(190, 8, 2, 200), top1_agreement=0.94),
     output_snr_db=20.0,
     pace=Pace(100_000.0, 50_000.0, 0.5, 21),
     engines=(ENGINE, ENGINE),
@@ -82,7 +82,7 @@ def test_tells_both_accuracies() -> None:
     text = " ".join(diagnose(EVIDENCE))
     assert "tflite-int8 95.00%, tflite-float32 98.00% (8 lost, 2 won; the same top class on 94.00%)" in text
     assert "costs no accuracy" not in text
-    kept = replace(EVIDENCE, accuracy=Accuracy(200, 190, 0.95, lost=1, won=1, difference_points=0, top1_agreement=0.99))
+    kept = replace(EVIDENCE, accuracy=made_accuracy(190, 1, 1, 200))
     assert "It costs no accuracy here." in diagnose(kept)
 
 

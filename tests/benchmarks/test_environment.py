@@ -2,11 +2,13 @@ import dataclasses
 import json
 import os
 import platform
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from liteport.benchmarks.environment import describe_environment, usable_cores
+from liteport.benchmarks import environment
+from liteport.benchmarks.environment import describe_environment, device_name, usable_cores
 from liteport.runtime.cpu import cpu_features, cpu_name
 
 X86 = "processor\t: 0\nmodel name\t: Some CPU @ 2.00GHz\nflags\t\t: fpu sse4_2 avx2 amx_int8 avx512_vnni\n"
@@ -47,3 +49,11 @@ def test_describes_this_machine() -> None:
     assert found.packages["numpy"] == np.__version__
     assert set(found.packages) == {"liteport", "numpy", "ai-edge-litert", "tflite-runtime", "onnxruntime"}
     assert json.loads(json.dumps(dataclasses.asdict(found)))["python"].startswith(platform.python_version())
+
+
+def test_a_machine_has_a_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "model").write_bytes(b"Raspberry Pi 5 Model B Rev 1.0\0")
+    monkeypatch.setattr(environment, "_BOARD", str(tmp_path / "model"))
+    assert device_name() == describe_environment().board == "Raspberry Pi 5 Model B Rev 1.0"
+    monkeypatch.setattr(environment, "_BOARD", str(tmp_path / "missing"))
+    assert device_name() == (platform.node() or platform.machine())

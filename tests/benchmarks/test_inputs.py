@@ -24,12 +24,12 @@ def test_takes_the_bundles_own_data(make_bundle: MakeBundle, npz: Path) -> None:
     bundle = make_bundle(training={"dataset": {"source": str(npz), "digest": digest, "seed": 3}})
     (subject,) = resolve(bundle, None, None)
     assert subject.data.digest == digest
-    assert [variant.id for variant in subject.variants] == ["tflite-float32", "tflite-int8", "onnx-float32"]
+    assert [entry.name for entry in subject.candidates] == ["tflite-float32", "tflite-int8", "onnx-float32"]
 
 
 def test_chooses_variants_in_the_bundles_order(make_bundle: MakeBundle, data: Dataset) -> None:
     (subject,) = resolve(str(make_bundle()), data, ["onnx-float32", "tflite-float32"])
-    assert [variant.id for variant in subject.variants] == ["tflite-float32", "onnx-float32"]
+    assert [entry.name for entry in subject.candidates] == ["tflite-float32", "onnx-float32"]
 
 
 def test_bundles_of_one_name_are_told_apart(make_bundle: MakeBundle, data: Dataset) -> None:

@@ -12,6 +12,7 @@ from liteport.runtime import load
 from liteport.train import load_dataset
 
 HEAVY = {
+    "numpy.random",  # with OpenSSL by way of the standard library's random
     "tensorflow",
     "keras",
     "matplotlib",
@@ -27,7 +28,9 @@ MB = 1_000_000
 
 
 def test_imports_nothing_that_would_count_as_memory() -> None:
-    program = "import sys, liteport.benchmarks.worker; print(*{name.split('.')[0] for name in sys.modules})"
+    program = (
+        "import sys, liteport.benchmarks.worker; print(*{name.split('.')[0] for name in sys.modules}, *sys.modules)"
+    )
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     assert "numpy" in loaded
     assert not HEAVY & set(loaded)
@@ -52,7 +55,8 @@ def test_peak_memory_is_not_the_parents(tmp_path: Path) -> None:
 
 
 def test_a_refusal_is_an_answer(tmp_path: Path) -> None:
-    arguments = {"bundle": str(tmp_path / "none"), "variant": "x", "threads": 1, "images": str(tmp_path / "few.npy")}
+    images = str(tmp_path / "few.npy")
+    arguments = {"path": str(tmp_path / "none"), "variant": "x", "threads": 1, "inputs": images, "batch": 1}
     np.save(tmp_path / "few.npy", np.zeros((1, 4, 4, 1), np.uint8))
     answers = StringIO()
     serve(StringIO(json.dumps({"command": "load", "arguments": arguments}) + "\n"), answers)
@@ -65,15 +69,20 @@ def test_runs_a_real_variant(tiny_bundle: Path, tiny_data: Path, tmp_path: Path)
     np.save(path, pixels)
     with Worker(tmp_path, timeout=60) as worker:
         bare = worker.ask("memory")["peak_bytes"]
-        variant = {"bundle": str(tiny_bundle), "variant": "tflite-int8", "threads": 1, "images": path}
+        variant = {"path": str(tiny_bundle), "variant": "tflite-int8", "threads": 1, "inputs": path, "batch": 1}
         loaded = worker.ask("load", variant)
         assert loaded["engine"][0] == "ai-edge-litert"
         assert loaded["ns"] > 0
         assert len(worker.ask("latency", {"runs": 7, "settle": True})["ns"]) == 7
         assert worker.ask("warm_up")["runs"] >= 30  # three chunks of ten are needed to call it steady
         assert worker.ask("memory")["peak_bytes"] > bare
-        # A batch larger than the split goes through it again.
-        assert len(worker.ask("throughput", {"images": path, "batch": 64, "batches": 2})["ns"]) == 2
+        stages = worker.ask("stages", {"runs": 20})
+        assert set(stages) == {"preprocess", "invoke", "postprocess"}
+        assert all(ns > 0 for ns in stages.values())
+        # A batch larger than the split goes through it again; a budget that one call exceeds ends it after one.
+        batches = {"images": path, "batch": 64, "workers": 2}
+        assert len(worker.ask("throughput", {**batches, "calls": 2, "budget_ns": 10**11})["ns"]) == 2
+        assert len(worker.ask("throughput", {**batches, "calls": 2, "budget_ns": 1})["ns"]) == 1
         worker.ask("predict", {"images": path, "start": 8, "stop": 50, "batch": 16, "out": "p.npy"})
         predictions = np.load(worker.folder / "p.npy")
     with load(tiny_bundle, variant="tflite-int8") as model:
