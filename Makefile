@@ -6,7 +6,7 @@ WORKERS ?= 2
 BUNDLE ?= demo/bundle
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-arm test-arm-quick measure lint types sync clean
+.PHONY: help demo test tools test-arm test-arm-quick measure measure-bench lint types sync clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -16,6 +16,11 @@ demo: sync  ## Train, export, predict and bench on MNIST; everything lands in de
 
 test: sync  ## Run the tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+tools:  ## Install what some tests need of Debian and are skipped without: a browser and an SSH server (as root)
+	@for program in chromium sshd; do PATH="$$PATH:/usr/sbin" command -v $$program > /dev/null || missing=1; done; \
+	if [ -n "$$missing" ]; then apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium openssh-server; fi
 
 test-arm: sync  ## Run the runtime's tests on emulated 64-bit and 32-bit Arm, and compare predictions with this machine's
 	$(BIN)/python tests/arm/build.py --for-tests aarch64 armv7l
@@ -27,6 +32,9 @@ test-arm-quick: sync  ## Compare int8 predictions on emulated 64-bit Arm with th
 
 measure: sync  ## Measure the runtime beside bare engines, on the demo's bundle or on BUNDLE=…
 	$(BIN)/python tests/measure/runtime.py $(BUNDLE)
+
+measure-bench: sync  ## Measure the benchmark itself: false alarms, planted slowdowns, agreement with bare loops, time
+	$(BIN)/python tests/measure/benchmarks.py $(BUNDLE)
 
 lint: sync  ## Check style, formatting and which package may import which
 	$(BIN)/ruff check

@@ -126,11 +126,14 @@ def _latency(trial: Trial, reference: Trial) -> Latency:
 
 def _answers(trial: Trial, reference: Trial) -> Answers:
     top1, confidence = trial.found[TEST]
-    labels = trial.asked.labels
+    labels, classes = trial.asked.labels, len(trial.asked.class_names)
+    mine, other, shared = _shared(trial, reference, TEST)
+    pairs = zip(recalls(mine, shared, classes), recalls(other, shared, classes), strict=True)
     return Answers(
-        accuracy=compare(*_shared(trial, reference, TEST)),
+        accuracy=compare(mine, other, shared),
         calibration_error=_calibration_error(top1, confidence, labels[: len(top1)]),
-        recall=recalls(top1, labels[: len(top1)], len(trial.asked.class_names)),
+        recall=recalls(top1, labels[: len(top1)], classes),
+        recall_difference=tuple(None if own is None or its is None else own - its for own, its in pairs),
         robustness=tuple(
             Robustness(name, ALTERATIONS[name].strength, compare(*_shared(trial, reference, name)))
             for name in trial.found

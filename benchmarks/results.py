@@ -209,6 +209,7 @@ class Answers:
         accuracy: On the test split, or on a sample of it where `accuracy.images` is less than the bundle's `images`.
         calibration_error: Expected calibration error of its confidence; None where its answers are no probabilities.
         recall: Share of each class's images answered rightly, by class; None for a class without images.
+        recall_difference: Recall less the reference's on the same images, likewise.
         robustness: On altered copies.
         disagreements: Where it does not agree with the reference; at most 100, drawn by the seed.
     """
@@ -216,6 +217,7 @@ class Answers:
     accuracy: Accuracy
     calibration_error: float | None
     recall: tuple[float | None, ...]
+    recall_difference: tuple[float | None, ...]
     robustness: tuple[Robustness, ...]
     disagreements: tuple[Disagreement, ...]
 

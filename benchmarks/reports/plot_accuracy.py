@@ -38,9 +38,11 @@ def accuracy_latency(panel: Panel) -> Figure | None:
     figure = new_figure(4.9)
     axes = figure.subplots()
     points = [_position(measurement) for _, measurement in found]
-    for row, measurement in found:
-        _point(axes, row, measurement)
-    _front(axes, points)
+    sizes = [measurement.answers.accuracy.images for _, measurement in found if measurement.answers]
+    for (row, measurement), size in zip(found, sizes, strict=True):
+        _point(axes, row, measurement, sampled=size < max(sizes))
+    # The accuracy of a sample is off by what the sample is easier than the whole: no place on the front for it.
+    _front(axes, [point for point, size in zip(points, sizes, strict=True) if size == max(sizes)])
     _scale(axes, found, points)
     settings = panel.device.settings
     threads = f"{settings.threads} thread{'s' * (settings.threads > 1)}"
@@ -61,13 +63,14 @@ def _position(measurement: Measurement) -> tuple[float, float]:
     return measurement.latency.percentiles.p50_ns / 1e3, 100 * measurement.answers.accuracy.accuracy
 
 
-def _point(axes: Axes, row: Row, measurement: Measurement) -> None:
-    """Draws a variant's point with both intervals."""
+def _point(axes: Axes, row: Row, measurement: Measurement, *, sampled: bool) -> None:
+    """Draws a variant's point with both intervals; hollow, if it was asked about a sample only."""
     assert measurement.answers is not None
     style, (x, y) = engine_style(row), _position(measurement)
     named = style.name in axes.get_legend_handles_labels()[1]
     label = None if named else style.name
-    axes.scatter(x, y, s=style.size, c=style.colour, marker=style.marker, label=label, edgecolors="white", zorder=3)
+    fill, edge = ("white", style.colour) if sampled else (style.colour, "white")
+    axes.scatter(x, y, s=style.size, c=fill, marker=style.marker, label=label, edgecolors=edge, zorder=3)
     accuracy, latency = measurement.answers.accuracy.interval, measurement.latency
     axes.plot([x, x], [100 * accuracy.low, 100 * accuracy.high], color=style.colour, linewidth=1, alpha=0.5, zorder=2)
     ends = [x * end / latency.ratio for end in (latency.ratio_interval.low, latency.ratio_interval.high)]
@@ -145,7 +148,7 @@ PLOTS = (
         "Accuracy against latency",
         "Up is more accurate, left is faster. Vertical bars: Wilson's 95 % interval of the accuracy. Horizontal bars: "
         "the bootstrap 95 % interval of the ratio to the reference's latency, laid around p50. The dashed front joins "
-        "the variants that no other beats in both.",
+        "the variants that no other beats in both; a hollow point, asked about a sample only, takes no part in it.",
         accuracy_latency,
     ),
     Plot(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..results import Answers, Row
+from ..results import Row
 from .figures import COLOURS, MARKERS, Plot, class_name, dress, legend_above, new_figure, set_title, short
 from .panels import Panel
 
@@ -59,10 +59,10 @@ def class_recall(panel: Panel) -> Figure | None:
     from matplotlib.ticker import MaxNLocator
 
     answers = {row.variant: found.answers for row, found in panel.measured if found.answers}
-    reference = answers.pop(panel.reference or "", None)
-    if reference is None or not answers:
+    if answers.pop(panel.reference or "", None) is None or not answers:
         return None
-    table = np.array([_differences(found, reference) for found in answers.values()]).T  # (classes, variants)
+    shares = [found.recall_difference for found in answers.values()]
+    table = 100 * np.array(shares, dtype=np.float64).T  # (classes, variants); None becomes NaN
     known = np.flatnonzero(np.isfinite(table).any(axis=1))
     if not known.size:
         return None
@@ -78,12 +78,6 @@ def class_recall(panel: Panel) -> Figure | None:
     some = f": the {len(chosen)} of {len(known):,} classes that differ most" if len(chosen) < len(known) else ""
     set_title(figure, panel, f"Recall by class{some}")
     return figure
-
-
-def _differences(answers: Answers, reference: Answers) -> list[float]:
-    """Returns points by class; NaN for a class without images."""
-    pairs = zip(answers.recall, reference.recall, strict=True)
-    return [100 * (own - other) if own is not None and other is not None else np.nan for own, other in pairs]
 
 
 def _map(axes: Axes, table: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> AxesImage:

@@ -69,6 +69,8 @@ def test_figures_by_hand(stand_in: StandIn, make_bundle: MakeBundle, data: Datas
     seen = sorted((entry.image, entry.label, entry.reference, entry.answer) for entry in answers.disagreements)
     assert seen == [(3, 3, 9, 0), (7, 7, 7, 0)]
     assert answers.recall == tuple(0.0 if label in (3, 7) else 1.0 for label in range(10))
+    # The reference takes the 3 for another as well.
+    assert answers.recall_difference == tuple(-1.0 if label == 7 else 0.0 for label in range(10))
     assert sorted(picture.image for picture in report.pictures) == [3, 7]
 
 

@@ -80,6 +80,7 @@ def made_measurement(p50_ns: int = 300_000, ratio: float = 1.0, accuracy: Accura
             accuracy=accuracy,
             calibration_error=0.012,
             recall=(0.99, 0.97, None),
+            recall_difference=(0.0, -0.002 * accuracy.lost, None),
             robustness=(Robustness("rotated", "up to ±15°", made_accuracy(930, accuracy.lost, accuracy.won)),),
             disagreements=(Disagreement(7, 1, 1, 0),) if accuracy.lost else (),
         ),

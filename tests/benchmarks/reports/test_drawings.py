@@ -81,7 +81,8 @@ def test_many_classes_layers_and_colours_find_room(report: Report) -> None:
     def wide(row: Row, step: float) -> Row:
         assert row.measurement is not None
         assert row.measurement.answers is not None
-        answers = replace(row.measurement.answers, recall=tuple(0.9 + step * index for index in range(100)))
+        recall, difference = (tuple(start + step * index for index in range(100)) for start in (0.9, 0.0))
+        answers = replace(row.measurement.answers, recall=recall, recall_difference=difference)
         layers = tuple(replace(quantized.layer_errors[0], name=f"block_{index}_conv") for index in range(80))
         return replace(row, layer_errors=layers, measurement=replace(row.measurement, answers=answers))
 
