@@ -41,6 +41,10 @@ class BackendError(LiteportError, RuntimeError):
     """An inference engine that refuses a model or fails while running it."""
 
 
+class DeviceError(LiteportError, RuntimeError):
+    """A device that cannot be reached, lacks something, or on which the work failed."""
+
+
 class ConversionError(LiteportError, RuntimeError):
     """A model that cannot be converted to a format."""
 

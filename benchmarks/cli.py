@@ -9,7 +9,7 @@ import typer
 
 from liteport.errors import AlreadyExistsError, InvalidInputError, NotFoundError
 from liteport.files import check_new_folder, replacing
-from liteport.terminal import ProgressCallback, progress
+from liteport.terminal import ProgressCallback, print_table, progress
 
 if TYPE_CHECKING:
     from .gates import Gate
@@ -17,9 +17,26 @@ if TYPE_CHECKING:
 
 GATE_FAILED = 3
 WIDE = 200
+ANDROID_RUNS = 100
+
+
+_MODES = {
+    "--merge": (
+        *("data", "input_file", "variant", "threads", "batch", "duration", "runs", "launches", "robustness"),
+        *("accuracy_time", "emulate", "seed", "ssh_option", "benchmark_binary"),
+    ),
+    "--host": ("emulate", "benchmark_binary"),
+    "--adb": (
+        *("data", "input_file", "batch", "duration", "launches", "robustness", "accuracy_time"),
+        *("emulate", "ssh_option", "baseline", "fail_on", "json_file"),
+    ),
+    "": ("ssh_option", "benchmark_binary"),
+}
+"""What a mode has no use for: it is refused rather than ignored."""
 
 
 def bench(
+    context: typer.Context,
     subjects: Annotated[
         list[Path],
         typer.Argument(
@@ -121,12 +138,13 @@ def bench(
     force: Annotated[bool, typer.Option("--force", help="Replace an older report.")] = False,
 ) -> None:
     """Measure accuracy, latency, memory and size of every variant, each in processes of its own."""
-    _check_modes({"--merge": merge, "--host": host is not None, "--adb": adb}, emulate, bool(ssh_option and not host))
+    _check_mode(context, {"--merge": merge, "--host": host is not None, "--adb": adb})
     from .reading import REPORT_FILE
 
     if json_file is not None:
         _check_new_file(json_file, force=force)
-    check_new_folder(out, force=force, marker=REPORT_FILE)
+    if not adb:  # whose folder holds something else
+        check_new_folder(out, force=force, marker=REPORT_FILE)
     gates, old = _read_gates(fail_on or [], baseline)
     settings = {
         "threads": threads,
@@ -139,13 +157,13 @@ def bench(
         "seed": seed,
     }
     if adb:
-        _measure_on_android(subjects, variant, threads, runs, benchmark_binary, out)
+        _measure_on_android(subjects, variant, threads, runs, seed, benchmark_binary, out, force=force)
         return
     with progress() as show:
         if merge:
             report = _merged(subjects)
         elif host is not None:
-            report = _measured_on(host, subjects, data, variant, settings, ssh_option or [], show)
+            report = _measured_on(host, subjects, data, input_file, variant, settings, ssh_option or [], show)
         else:
             from .suite import benchmark
 
@@ -169,14 +187,17 @@ def bench(
     _judge(report, old, gates)
 
 
-def _check_modes(modes: dict[str, bool], emulate: str | None, options_alone: bool) -> None:
+def _check_mode(context: typer.Context, modes: dict[str, bool]) -> None:
     chosen = [name for name, wanted in modes.items() if wanted]
     if len(chosen) > 1:
         raise InvalidInputError(f"{' and '.join(chosen)} are given; expected one of them")
-    if emulate is not None and chosen:
-        raise InvalidInputError(f"--emulate counts on this machine, while it measures; leave out {chosen[0]}")
-    if options_alone:
-        raise InvalidInputError("--ssh-option is for --host, which is not given")
+    mode = chosen[0] if chosen else ""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name in _MODES[mode] and source is not None and source.name == "COMMANDLINE":
+            able = [name for name, unused in _MODES.items() if parameter.name not in unused]
+            reason = f"has no use with {mode}" if mode else f"is for {' and '.join(able)}"
+            raise InvalidInputError(f"{parameter.opts[0]} {reason}; leave it out")
 
 
 def _boards(emulate: str | None) -> list[str]:
@@ -207,6 +228,7 @@ def _measured_on(
     host: str,
     subjects: Sequence[Path],
     data: str | None,
+    input_file: Path | None,
     variants: Sequence[str] | None,
     settings: dict[str, float | None],
     ssh_options: Sequence[str],
@@ -217,9 +239,16 @@ def _measured_on(
 
     given = {f"--{name.replace('_', '-')}": value for name, value in settings.items() if value is not None}
     arguments = [part for name, value in given.items() for part in (name, f"{value:g}")]
-    arguments += [part for name in variants or () for part in ("--variant", name)]
-    dataset = data_for(subjects, data, variants)
-    return measure_on_host(host, subjects, dataset, arguments, ssh_options=ssh_options, progress=show)
+    return measure_on_host(
+        host,
+        subjects,
+        data_for(subjects, data, variants),
+        arguments,
+        variants=variants,
+        input_file=input_file,
+        ssh_options=ssh_options,
+        progress=show,
+    )
 
 
 def _measure_on_android(
@@ -227,10 +256,34 @@ def _measure_on_android(
     variants: Sequence[str] | None,
     threads: int,
     runs: int | None,
+    seed: int,
     binary: Path | None,
     out: Path,
+    *,
+    force: bool,
 ) -> None:
-    raise NotImplementedError
+    from .devices.adb import NotReadyError, measure_on_android
+    from .devices.android_report import COLUMNS, android_table
+
+    try:
+        with progress() as show:
+            report = measure_on_android(
+                subjects,
+                variants,
+                out=out,
+                benchmark_binary=binary,
+                threads=threads,
+                runs=ANDROID_RUNS if runs is None else runs,
+                seed=seed,
+                force=force,
+                progress=show,
+            )
+    except NotReadyError as error:
+        print(error.script.read_text(encoding="utf-8"))
+        print(f"wrote {error.script}, which does the same once what is missing is there")
+        raise
+    print_table(report.title(), COLUMNS, android_table(report))
+    print(f"wrote {out}")
 
 
 def _write_and_print(report: "Report", out: Path, json_file: Path | None, *, force: bool) -> None:
@@ -243,7 +296,8 @@ def _write_and_print(report: "Report", out: Path, json_file: Path | None, *, for
         written.append(json_file)
     _print(report)
     print(f"wrote {', '.join(map(str, written))}")
-    print(f"next: liteport choose {out} --max-drop 0.1 --prefer latency")
+    judged = any(row.measurement is not None and row.measurement.answers is not None for row in report.rows)
+    print(f"next: liteport choose {out}{' --max-drop 0.1' if judged else ''} --prefer latency")
 
 
 def _check_new_file(path: Path, *, force: bool) -> None:

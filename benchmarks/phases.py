@@ -37,10 +37,12 @@ class Phases:
 
     def each(self, phase: str, trials: list[Trial], step: Callable[[Trial], None]) -> None:
         """Takes a step with one trial after the other."""
+        if not trials:
+            return
         for done, trial in enumerate(trials):
             self.progress(phase, done, len(trials), trial.name)
             trial.attempt(step)
-        self.progress(phase, len(trials), len(trials), f"{len(trials)} variants")
+        self.progress(phase, len(trials), len(trials), f"{len(trials)} variant{'s' if len(trials) > 1 else ''}")
 
     def take_latencies(self, trials: list[Trial]) -> list[Trial]:
         """Times single inferences in several launches, each with a process anew for every variant.
@@ -51,26 +53,31 @@ class Phases:
         Returns:
             The A/A controls: a trial for each subject's reference, timed among the others as one more variant.
         """
-        settings, controls = self.settings, list[Trial]()
-        clock = _Clock(settings, self.progress)
-        for launch in range(settings.launches):
+        controls = list[Trial]()
+        try:
+            self._take_latencies(trials, controls)
+        finally:
+            for control in controls:
+                control.stop()
+        return controls
+
+    def _take_latencies(self, trials: list[Trial], controls: list[Trial]) -> None:
+        clock = _Clock(self.settings, self.progress)
+        for launch in range(self.settings.launches):
             self._launch((*trials, *controls))
             if launch == 0:
-                controls = _controls(trials)
+                controls += _controls(trials)
                 self._launch(controls)
             everyone = (*trials, *controls)
             self._shuffled(everyone, Trial.warm_up)
             for _ in clock.rounds(launch):
                 self._shuffled(everyone, Trial.take_turn)
                 if all(trial.failure for trial in everyone):
-                    return controls
+                    return
             if launch == 0:
                 for trial in trials:
                     trial.attempt(Trial.read_memory)
         clock.end()
-        for control in controls:
-            control.stop()
-        return controls
 
     def _launch(self, trials: Iterable[Trial]) -> None:
         for step in (Trial.start, Trial.await_start):  # all start at once, and none disturbs the timed loading
@@ -86,6 +93,8 @@ class Phases:
 
     def take_throughput(self, trials: list[Trial]) -> None:
         """Times calls of many images, on one core and on more by threads or by workers, up to all there are."""
+        if not trials:
+            return
         cores = usable_cores()
         pinning = self.settings.core is not None
         cells = ways(len(cores), self.settings.threads)

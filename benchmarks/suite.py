@@ -1,8 +1,9 @@
 """The benchmark as a whole: what is measured, in which order, and what becomes of it."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -92,6 +93,11 @@ def benchmark(
     """
     if duration is not None and runs is not None:
         raise InvalidInputError("duration and runs are given; expected one of them, which says when to end")
+    folders, paths = split_paths(bundles)
+    if input_file is not None and not paths:
+        raise InvalidInputError(f"the input {input_file} is for lone files; bundles are asked about a data set: --data")
+    if variants and not folders:
+        raise InvalidInputError(f"variant {variants[0]!r} is of a bundle; lone files have none, so leave it out")
     settings = Settings(
         threads=threads,
         batch=1 if batch is None else batch,
@@ -101,7 +107,7 @@ def benchmark(
         launches=launches if runs is None else max(1, min(launches, runs)),
         seed=seed,
         core=usable_cores()[-1] if threads == 1 and hasattr(os, "sched_setaffinity") else None,
-        robustness=robustness,
+        robustness=robustness if folders or robustness < 0 else 0,  # lone files' items may be no images
         accuracy_time_s=accuracy_time,
     )
     if out is not None:
@@ -110,11 +116,12 @@ def benchmark(
         from .devices.counting import check_boards
 
         check_boards(emulate)
-    folders, paths = split_paths(bundles)
     if emulate and paths:
         raise InvalidInputError(f"{paths[0]} is a lone file; instructions are counted of a bundle's variants")
     subjects = resolve(folders, data, variants) if folders else []
-    files = _resolve_files(paths, data, input_file, settings) if paths else None
+    files = _resolve_files(paths, data, input_file, batch, seed) if paths else None
+    if files is not None and not subjects:
+        settings = replace(settings, batch=files.count)
     report = _measure(subjects, files, settings, timeout, progress)
     if emulate:
         from .instructions import with_instructions
@@ -128,10 +135,17 @@ def benchmark(
 
 
 def _resolve_files(
-    paths: list[Path], data: str | Path | Dataset | None, input_file: str | Path | None, settings: Settings
+    paths: list[Path],
+    data: str | Path | Dataset | None,
+    input_file: str | Path | None,
+    batch: int | None,
+    seed: int,
 ) -> ForeignFiles:
     given = None if input_file is None else Path(input_file)
-    return resolve_files(paths, input_file=given, data=data, batch=settings.batch, seed=settings.seed)
+    files = resolve_files(paths, input_file=given, data=data, batch=batch, seed=seed)
+    if given is not None and files.labels is None and batch not in (None, files.count):
+        raise InvalidInputError(f"batch is {batch}; {given} has {files.count} items, all of which one inference takes")
+    return files
 
 
 def _measure(
@@ -172,9 +186,9 @@ def _measure(
                 roofline=roofline,
             ),
         ),
-        bundles=tuple(_bundle_info({t.subject.name: t for t in trials}[name], files) for name in references),
+        bundles=tuple(_bundle_info({t.subject.name: t for t in trials}[name], files, settings) for name in references),
         rows=rows,
-        pictures=_pictures(subjects, rows),
+        pictures=_pictures({trial.subject.name: trial.subject for trial in trials}.values(), rows),
     )
 
 
@@ -209,7 +223,7 @@ def _make_trials(
         for candidate in subject.candidates:
             trials.append(Trial(subject, candidate, asked[data.digest], settings, start_worker))
     if files is not None:
-        alone = lone_subject(files)
+        alone, settings = lone_subject(files, subjects), replace(settings, batch=files.count)
         for number, file in enumerate(files.files):
             own = ask_file(file, files, settings, scratch / f"file-{number}")
             trials.append(Trial(alone, file.candidate, own, settings, start_worker))
@@ -247,18 +261,23 @@ def _find_layer_errors(trial: Trial) -> None:
     trial.find_layer_errors(reference, images)
 
 
-def lone_subject(files: ForeignFiles) -> Subject:
-    """Makes a subject of files that need no bundle."""
+def lone_subject(files: ForeignFiles, others: list[Subject]) -> Subject:
+    """Makes a subject of files that need no bundle, named otherwise than the bundles."""
     candidates = tuple(file.candidate for file in files.files)
-    return Subject("files", ", ".join(str(entry.path) for entry in candidates), candidates, files.data)
+    path = ", ".join(str(entry.path) for entry in candidates)
+    taken = any(other.name == "files" for other in others)
+    return Subject(path if taken else "files", path, candidates, files.data)
 
 
 def _of(subject: Subject, trials: list[Trial]) -> list[Trial]:
     return [trial for trial in trials if trial.subject is subject]
 
 
-def _bundle_info(trial: Trial, files: ForeignFiles | None) -> BundleInfo:
-    subject, asked = trial.subject, trial.asked
+def _bundle_info(trial: Trial, files: ForeignFiles | None, settings: Settings) -> BundleInfo:
+    subject, asked, items = trial.subject, trial.asked, trial.settings.batch
+    notes = files.notes if files is not None and asked.source else ()
+    if items != settings.batch:  # that of the bundles beside the files
+        notes = (*notes, f"an inference is about {items} items")
     return BundleInfo(
         name=subject.name,
         path=subject.path,
@@ -266,15 +285,14 @@ def _bundle_info(trial: Trial, files: ForeignFiles | None) -> BundleInfo:
         data_digest=subject.data.digest if subject.data else None,
         images=len(asked.labels),
         class_names=tuple(asked.class_names),
-        notes=files.notes if files is not None and asked.source else (),
+        notes=notes,
     )
 
 
-def _pictures(subjects: list[Subject], rows: tuple[Row, ...]) -> tuple[Picture, ...]:
+def _pictures(subjects: Collection[Subject], rows: tuple[Row, ...]) -> tuple[Picture, ...]:
     """Chooses pictures of each data set, once for all bundles that were asked about it."""
-    sets = {subject.data.digest: subject.data for subject in subjects if subject.data is not None}
     found: list[Picture] = []
-    for digest, data in sets.items():
-        names = {subject.name for subject in subjects if subject.data is data}
+    for digest, data in {subject.data.digest: subject.data for subject in subjects if subject.data}.items():
+        names = {subject.name for subject in subjects if subject.data and subject.data.digest == digest}
         found += choose_pictures([row for row in rows if row.bundle in names], data.test.images, digest)
     return tuple(found)

@@ -1,0 +1,1 @@
+"""What machines are measured on besides this one: over SSH, over adb, and emulated."""
