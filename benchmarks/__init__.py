@@ -1,8 +1,9 @@
-"""Measures every variant of a bundle: how accurate, how fast, how large.
+"""Measures every variant of a bundle: how accurate, how fast, how large; and chooses the one to ship.
 
-    from liteport.benchmarks import benchmark
+    from liteport.benchmarks import benchmark, choose
 
     report = benchmark("bundle/", out="report/")
+    print(choose(report, max_drop=0.1, max_size="700kB").sentence)
 
 Nothing is imported before it is asked for: a worker process, whose memory is measured, starts through this package.
 """
@@ -11,12 +12,23 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .choosing import choose
+    from .merging import merge_reports
+    from .reading import read_report
     from .results import Measurement, Report, Row
     from .suite import benchmark
 
-__all__ = ["Measurement", "Report", "Row", "benchmark"]
+__all__ = ["Measurement", "Report", "Row", "benchmark", "choose", "merge_reports", "read_report"]
 
-_HOMES = {"benchmark": ".suite", "Measurement": ".results", "Report": ".results", "Row": ".results"}
+_HOMES = {
+    "benchmark": ".suite",
+    "choose": ".choosing",
+    "merge_reports": ".merging",
+    "read_report": ".reading",
+    "Measurement": ".results",
+    "Report": ".results",
+    "Row": ".results",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from errno import ENOSPC
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,13 +58,13 @@ def ask_images(data: Dataset, settings: Settings, folder: Path, progress: Progre
     order = _order(len(data.test.images), settings.seed)
     images = data.test.images[order]
     sets = {TEST: folder / "test.npy"}
-    np.save(sets[TEST], images)
-    np.save(folder / "few.npy", images[:FEW_IMAGES])
+    _save(sets[TEST], images)
+    _save(folder / "few.npy", images[:FEW_IMAGES])
     names = list(ALTERATIONS) if settings.robustness else []
     for done, name in enumerate(names):
         progress("altered copies", done, len(names), name)
         sets[name] = folder / f"{name}.npy"
-        np.save(sets[name], alter(images[: settings.robustness], name, settings.seed))
+        _save(sets[name], alter(images[: settings.robustness], name, settings.seed))
     if names:
         progress("altered copies", len(names), len(names), ", ".join(names))
     labels = np.asarray(data.test.labels, np.int64)[order]
@@ -84,10 +86,18 @@ def ask_file(file: ForeignFile, files: ForeignFiles, settings: Settings, folder:
         return Asked(folder / "few.npz", source=files.source, outputs=file.output_order)
     order = _order(len(files.labels), settings.seed)
     items = file.items()[order]
-    np.save(folder / "test.npy", items)
-    np.save(folder / "few.npy", items[:FEW_IMAGES])
+    _save(folder / "test.npy", items)
+    _save(folder / "few.npy", items[:FEW_IMAGES])
     names = files.data.class_names if files.data else tuple(map(str, range(int(files.labels.max()) + 1)))
     return Asked(folder / "few.npy", {TEST: folder / "test.npy"}, order, files.labels[order], names, files.source)
+
+
+def _save(path: Path, values: NDArray[Any]) -> None:
+    try:
+        np.save(path, values)
+    except OSError as error:  # of a full disk numpy says how many bytes it wrote, and nothing else
+        reason = error.strerror or "No space left for what the variants are asked; name a larger folder: TMPDIR"
+        raise OSError(error.errno or ENOSPC, reason, str(path)) from error
 
 
 def _order(count: int, seed: int) -> NDArray[np.int64]:

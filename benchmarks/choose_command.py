@@ -157,5 +157,6 @@ def _next(choice: "Choice", report: "Report") -> str:
     path = next(bundle.path for bundle in report.bundles if bundle.name == choice.bundle)
     files = [row.file for row in report.rows if (row.bundle, row.variant) == (choice.bundle, choice.variant)]
     if choice.variant in files:  # a lone file, which goes by its name
-        return f"liteport predict {choice.variant} IMAGE"
+        given = (one for one in path.split(", ") if choice.variant in (one, Path(one).name))
+        return f"liteport predict {next(given, choice.variant)} IMAGE"
     return f"liteport predict {path} IMAGE --variant {choice.variant}"

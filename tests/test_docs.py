@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_report import made_report
 from PIL import Image, ImageOps
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -59,6 +60,8 @@ def folder(tiny_bundle: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pyte
     np.save(tmp_path / "digits.npy", digits)
     Image.fromarray(digits[0]).save(tmp_path / "seven.png")
     write_sums(tmp_path / "theirs.onnx")
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "report.json").write_text(made_report().to_json(), encoding="utf-8")
     paper = ImageOps.expand(ImageOps.invert(Image.fromarray(digits[0]).resize((280, 280))), 60, fill=255)
     paper.convert("RGB").save(tmp_path / "paper.jpg")
     monkeypatch.chdir(tmp_path)

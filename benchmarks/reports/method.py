@@ -25,9 +25,10 @@ def _bundle_text(report: Report, bundle: BundleInfo) -> str:
     return "; ".join((clean(bundle.path), asked, f"reference {reference}", *map(clean, bundle.notes)))
 
 
-def device_facts(device: Device) -> list[tuple[str, str]]:
+def device_facts(report: Report, device: Device) -> list[tuple[str, str]]:
     """Returns what a device is and how it was measured there: pairs of a name and a text."""
     machine, how = device.environment, device.settings
+    measured = [row.measurement for row in report.rows if row.device == device.name and row.measurement]
     packages = ", ".join(f"{name} {version}" for name, version in machine.packages.items() if version)
     names = " · ".join(dict.fromkeys(filter(None, (machine.board, machine.cpu))))
     facts = [
@@ -39,12 +40,13 @@ def device_facts(device: Device) -> list[tuple[str, str]]:
         ("CPU features", " ".join(machine.cpu_features) or "unknown"),
         ("software", f"{machine.system}, Python {machine.python}, {packages}"),
         ("latency", _latency_method(device)),
-        ("throughput", f"batches of {plural(how.throughput_batch, 'image')}"),
         ("memory", f"a process with no variant loaded takes {device.base_memory_bytes / 1e6:.1f} MB"),
         ("before", _conditions(device.before)),
         ("after", _conditions(device.after)),
     ]
-    if how.robustness:
+    if batches := {entry.batch for found in measured for entry in found.throughput}:
+        facts.append(("throughput", f"batches of {plural(max(batches), 'image')}"))
+    if any(found.answers and found.answers.robustness for found in measured):
         facts.append(("robustness", f"altered copies of {plural(how.robustness, 'test image')}, seed {how.seed}"))
     if device.roofline is not None:
         facts.append(("roofline", _roofline(device)))

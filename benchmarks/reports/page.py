@@ -203,7 +203,7 @@ def _method(report: Report) -> str:
     parts = [_facts(bundle_facts(report))]
     for device in report.devices:
         parts += [f"<h3>{escape(clean(device.name))}</h3>"] * (len(report.devices) > 1)
-        parts.append(_facts(device_facts(device)))
+        parts.append(_facts(device_facts(report, device)))
     return "\n".join(parts)
 
 

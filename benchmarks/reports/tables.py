@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 NOT_MEASURED = "-"
+_SKEWED = 1.5  # times as far up as down: half the width says too little of such an interval
 _BRIEF = (DIFFERENCE,)  # p stands beside it and says whether it is one; the page and the CSV have the interval
 
 
@@ -82,8 +83,10 @@ def _cells(report: Report, row: Row, columns: tuple[Column, ...]) -> list[str]:
 
 
 def _cell(row: Row, column: Column) -> str:
-    interval = column.interval_of(row)
+    interval, value = column.interval_of(row), column.value(row)
     text = column.cell(row) or NOT_MEASURED
-    if interval is None or interval.low == interval.high or column in _BRIEF:
+    if interval is None or interval.low == interval.high or column in _BRIEF or not isinstance(value, (int, float)):
         return text
+    if interval.high - value > _SKEWED * (value - interval.low):
+        return f"{text} ({column.text(interval.low)} to {column.text(interval.high)})"
     return f"{text} ±{column.text(interval.half_width).lstrip('+')}"

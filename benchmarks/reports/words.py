@@ -169,5 +169,5 @@ def describe(report: Report) -> list[str]:
     lines = [f"{name}: {text}" for name, text in bundle_facts(report)]
     for device in report.devices:
         start = f"{clean(device.name)}, " if len(report.devices) > 1 else ""
-        lines += (f"{start}{name}: {text}" for name, text in device_facts(device))
+        lines += (f"{start}{name}: {text}" for name, text in device_facts(report, device))
     return lines
