@@ -11,7 +11,7 @@ from .devices.counting import count_instructions
 from .inputs import Subject
 from .results import InstructionCount, Report
 
-IMAGES = 64
+IMAGES = 32
 
 
 def with_instructions(
