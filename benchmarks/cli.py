@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 GATE_FAILED = 3
 WIDE = 200
 ANDROID_RUNS = 100
-
 
 _MODES = {
     "--merge": (
@@ -145,7 +145,7 @@ def bench(
         _check_new_file(json_file, force=force)
     if not adb:  # whose folder holds something else
         check_new_folder(out, force=force, marker=REPORT_FILE)
-    gates, old = _read_gates(fail_on or [], baseline)
+    gates, old = _read_gates(fail_on or [], baseline, counted=merge or emulate is not None)
     settings = {
         "threads": threads,
         "batch": batch,
@@ -204,14 +204,18 @@ def _boards(emulate: str | None) -> list[str]:
     return [] if emulate is None else [name.strip() for name in emulate.split(",")]
 
 
-def _read_gates(texts: Sequence[str], baseline: Path | None) -> tuple[list["Gate"], "Report | None"]:
+def _read_gates(texts: Sequence[str], baseline: Path | None, *, counted: bool) -> tuple[list["Gate"], "Report | None"]:
     """Reads what the outcome will be judged by, before anything is measured."""
+    from .gate_figures import METRICS
     from .gates import parse_gate
     from .reading import read_report
 
     gates = [parse_gate(text) for text in texts]
     if baseline is not None and not gates:
         raise InvalidInputError("--baseline is given, but no gate to judge by; add --fail-on 'latency_ratio>1.05'")
+    uncounted = next((gate for gate in gates if METRICS[gate.metric].by_board and not counted), None)
+    if uncounted is not None:
+        raise InvalidInputError(f"the gate {uncounted.text!r} is about instructions; have them counted: --emulate pi4")
     return gates, None if baseline is None else read_report(baseline)
 
 
@@ -221,7 +225,11 @@ def _merged(paths: Sequence[Path]) -> "Report":
 
     if len(paths) < 2:
         raise InvalidInputError(f"--merge got {len(paths)} report; expected two or more")
-    return merge_reports([read_report(path) for path in paths])
+    reports = [read_report(path) for path in paths]
+    for number, report in enumerate(reports):
+        if report in reports[:number]:
+            raise InvalidInputError(f"{paths[number]} is {paths[reports.index(report)]} once more; give it once")
+    return merge_reports(reports)
 
 
 def _measured_on(
@@ -296,8 +304,15 @@ def _write_and_print(report: "Report", out: Path, json_file: Path | None, *, for
         written.append(json_file)
     _print(report)
     print(f"wrote {', '.join(map(str, written))}")
-    judged = any(row.measurement is not None and row.measurement.answers is not None for row in report.rows)
-    print(f"next: liteport choose {out}{' --max-drop 0.1' if judged else ''} --prefer latency")
+    print(f"next: liteport choose {out} {_wishes(report)}")
+
+
+def _wishes(report: "Report") -> str:
+    """Returns options with which `choose` takes the report, for the first device and bundle that were measured."""
+    row, measured = next((row, row.measurement) for row in report.rows if row.measurement is not None)
+    place = f"--device {quote(row.device)} " if len(report.devices) > 1 else ""
+    place += f"--bundle {quote(row.bundle)} " if len(report.bundles) > 1 else ""
+    return f"{place}{'--max-drop 0.1 ' if measured.answers is not None else ''}--prefer latency"
 
 
 def _check_new_file(path: Path, *, force: bool) -> None:
@@ -332,8 +347,11 @@ def _print(report: "Report") -> None:
 def _judge(report: "Report", baseline: "Report | None", gates: Sequence["Gate"]) -> None:
     from .gates import judge
 
-    failed = [verdict for verdict in judge(report, baseline, gates) if not verdict.met]
-    for verdict in failed:
-        print(f"gate failed: {verdict.text}", file=sys.stderr)
-    if failed:
+    verdicts = judge(report, baseline, gates)
+    for verdict in verdicts:
+        if verdict.met:
+            print(f"gate: {verdict.text}")
+        else:
+            print(f"gate failed: {verdict.text}", file=sys.stderr)
+    if not all(verdict.met for verdict in verdicts):
         raise typer.Exit(GATE_FAILED)
