@@ -12,7 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .choosing import choose
+    from .deciding.choosing import choose
     from .merging import merge_reports
     from .reading import read_report
     from .results import Measurement, Report, Row
@@ -22,7 +22,7 @@ __all__ = ["Measurement", "Report", "Row", "benchmark", "choose", "merge_reports
 
 _HOMES = {
     "benchmark": ".suite",
-    "choose": ".choosing",
+    "choose": ".deciding.choosing",
     "merge_reports": ".merging",
     "read_report": ".reading",
     "Measurement": ".results",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from liteport.terminal import ProgressCallback
 from liteport.train import Dataset
 
-from .foreign import ForeignFile, ForeignFiles
+from .lone_files.foreign import ForeignFile, ForeignFiles
 from .results import Settings
 from .robustness import ALTERATIONS, alter
 

@@ -13,8 +13,8 @@ from liteport.files import check_new_folder, replacing
 from liteport.terminal import ProgressCallback, print_table, progress
 
 if TYPE_CHECKING:
-    from .gates import Gate
-    from .results import Report
+    from .deciding.gates import Gate
+    from .results import Report, Row
 
 GATE_FAILED = 3
 WIDE = 200
@@ -206,8 +206,8 @@ def _boards(emulate: str | None) -> list[str]:
 
 def _read_gates(texts: Sequence[str], baseline: Path | None, *, counted: bool) -> tuple[list["Gate"], "Report | None"]:
     """Reads what the outcome will be judged by, before anything is measured."""
-    from .gate_figures import METRICS
-    from .gates import parse_gate
+    from .deciding.gate_figures import METRICS
+    from .deciding.gates import parse_gate
     from .reading import read_report
 
     gates = [parse_gate(text) for text in texts]
@@ -304,15 +304,16 @@ def _write_and_print(report: "Report", out: Path, json_file: Path | None, *, for
         written.append(json_file)
     _print(report)
     print(f"wrote {', '.join(map(str, written))}")
-    print(f"next: liteport choose {out} {_wishes(report)}")
+    for row in [row for row in report.rows if row.measurement is not None][:1]:
+        print(f"next: liteport choose {out} {_wishes(report, row)}")
 
 
-def _wishes(report: "Report") -> str:
-    """Returns options with which `choose` takes the report, for the first device and bundle that were measured."""
-    row, measured = next((row, row.measurement) for row in report.rows if row.measurement is not None)
+def _wishes(report: "Report", row: "Row") -> str:
+    """Returns options with which `choose` takes the report, for a row's device and bundle."""
     place = f"--device {quote(row.device)} " if len(report.devices) > 1 else ""
     place += f"--bundle {quote(row.bundle)} " if len(report.bundles) > 1 else ""
-    return f"{place}{'--max-drop 0.1 ' if measured.answers is not None else ''}--prefer latency"
+    judged = row.measurement is not None and row.measurement.answers is not None
+    return f"{place}{'--max-drop 0.1 ' if judged else ''}--prefer latency"
 
 
 def _check_new_file(path: Path, *, force: bool) -> None:
@@ -345,7 +346,7 @@ def _print(report: "Report") -> None:
 
 
 def _judge(report: "Report", baseline: "Report | None", gates: Sequence["Gate"]) -> None:
-    from .gates import judge
+    from .deciding.gates import judge
 
     verdicts = judge(report, baseline, gates)
     for verdict in verdicts:

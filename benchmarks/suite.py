@@ -21,8 +21,8 @@ from .asking import Asked, ask_file, ask_images
 from .conditions import read_conditions
 from .environment import describe_environment, device_name, usable_cores
 from .findings import make_control, make_row
-from .foreign import ForeignFiles, resolve_files
 from .inputs import Paths, Subject, resolve, split_paths
+from .lone_files.foreign import ForeignFiles, resolve_files
 from .phases import Phases, reference_of
 from .pictures import choose_pictures
 from .prediction import predict_all

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from liteport.errors import BackendError
 from liteport.runtime.schema import parse
 
-from .agreement import agreement
 from .asking import TEST, Asked
 from .inputs import Candidate, Subject
 from .limits.survey import Survey
+from .lone_files.agreement import agreement
 from .process import Worker
 from .results import Agreement, Engine, LayerError, Settings, Throughput
 

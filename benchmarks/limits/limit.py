@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..file_facts import NARROW, FileFacts, read_facts
+from ..inspecting.file_facts import NARROW, FileFacts, read_facts
 from ..results import Engine, LayerCost, Limit, Roofline
 
 LOW_SHARE = 0.2  # a variant below it gets a reason

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..accuracy import Accuracy
-from ..choosing import pareto_front
+from ..deciding.choosing import pareto_front
 from ..results import Answers, Measurement, Row
 from .figures import (
     BLACK,

@@ -13,10 +13,10 @@ from operator import ge, gt, le, lt
 
 from liteport.errors import InvalidInputError, unknown_name
 
+from ..latency import Interval
+from ..results import Report
 from .gate_cases import Case, NoFigureError, find_cases
 from .gate_figures import METRICS, Metric
-from .latency import Interval
-from .results import Report
 
 _GATE = re.compile(r"(?:(?P<variant>.+):)?\s*(?P<metric>\w+)\s*(?P<operator>[<>]=?)\s*(?P<bound>[^<>=]+)")
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {">": gt, ">=": ge, "<": lt, "<=": le}

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_report import made_accuracy, made_measurement, made_report, made_row
 
-from liteport.benchmarks.choosing import choose, pareto_front
+from liteport.benchmarks.deciding.choosing import choose, pareto_front
 from liteport.benchmarks.latency import Interval
 from liteport.benchmarks.results import Measurement, Memory, Report
 from liteport.errors import InvalidInputError

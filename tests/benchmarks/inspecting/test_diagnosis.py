@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from made_report import made_accuracy
 
-from liteport.benchmarks.diagnosis import Evidence, diagnose, worst_findings
-from liteport.benchmarks.file_facts import FileFacts, FloatOp
-from liteport.benchmarks.pace import OpTime, Pace
+from liteport.benchmarks.inspecting.diagnosis import Evidence, diagnose, worst_findings
+from liteport.benchmarks.inspecting.file_facts import FileFacts, FloatOp
+from liteport.benchmarks.inspecting.pace import OpTime, Pace
 from liteport.runtime import BackendInfo
 from liteport.runtime.causes import Cause, Finding
 from liteport.runtime.comparison import Comparison, LayerComparison

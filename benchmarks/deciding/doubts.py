@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
+from ..latency import Interval
+from ..results import Row
 from .candidates import Place
-from .latency import Interval
-from .results import Row
 
 _ROUNDING = 1e-9  # of percentage points
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from liteport.errors import InvalidInputError
 from liteport.train import Dataset, load_dataset
 
+from ..inputs import Candidate
 from .agreement import agreement
-from .inputs import Candidate
 from .lone_models import LoneModel, read_models
 from .questions import SCALED, Question, Way, find_way, items_at_once, of_chance, of_data, of_given
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from onnx import helper
 
-from liteport.benchmarks.foreign import ForeignFiles, agreement, resolve_files
+from liteport.benchmarks.lone_files.foreign import ForeignFiles, agreement, resolve_files
 from liteport.errors import IntegrityError, InvalidInputError, NotFoundError
 from liteport.export.tflite_parts import take_apart
 from liteport.runtime import load

@@ -1,6 +1,6 @@
 import pytest
 
-from liteport.benchmarks.quantities import COUNT, PERCENT, POINTS, RATIO, SIZE, TIME, Kind
+from liteport.benchmarks.deciding.quantities import COUNT, PERCENT, POINTS, RATIO, SIZE, TIME, Kind
 from liteport.errors import InvalidInputError
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from liteport.benchmarks.pace import profile_onnx
+from liteport.benchmarks.inspecting.pace import profile_onnx
 from liteport.errors import IntegrityError, InvalidInputError, NotFoundError
 from liteport.runtime import Manifest
 from liteport.runtime.cli import run

@@ -12,7 +12,7 @@ from liteport.runtime.manifest import MANIFEST_FILE
 from liteport.terminal import muted
 from liteport.train import Dataset, load_dataset
 
-from .inputs import resolve
+from ..inputs import resolve
 
 _ENGINES = {".tflite": "tflite", ".onnx": "onnx"}
 

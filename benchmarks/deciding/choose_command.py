@@ -12,9 +12,9 @@ from liteport.errors import InvalidInputError, NotFoundError
 from liteport.terminal import print_table, progress
 
 if TYPE_CHECKING:
+    from ..results import Report
     from .choosing import Candidate, Choice
     from .constraints import Wishes
-    from .results import Report
 
 NOT_MET = 3
 _DURATION_S = 10.0
@@ -71,7 +71,7 @@ def choose(
 def _find_report(path: Path, data: str | None, wishes: "Wishes") -> "Report":
     from liteport.runtime.manifest import MANIFEST_FILE
 
-    from .reading import REPORT_FILE, read_report
+    from ..reading import REPORT_FILE, read_report
 
     if not path.exists():
         raise NotFoundError(f"{path} does not exist; expected a bundle, or a report's folder or JSON file")
@@ -93,8 +93,8 @@ def _find_report(path: Path, data: str | None, wishes: "Wishes") -> "Report":
 
 def _measured(path: Path, data: str | None, wishes: "Wishes") -> "Report":
     """Measures a bundle, without what is not needed to choose."""
-    from .devices.boards import find_board
-    from .suite import benchmark
+    from ..devices.boards import find_board
+    from ..suite import benchmark
 
     emulate = (find_board(wishes.device).name,) if wishes.device is not None else ()
     wishes.check_place(emulated=bool(emulate))  # rather than when all has been measured

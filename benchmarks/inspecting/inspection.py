@@ -79,7 +79,7 @@ def gather(
     from liteport.runtime.cpu import cpu_features, read_cpuinfo
     from liteport.runtime.noise import snr_db
 
-    from .accuracy import compare as compare_answers
+    from ..accuracy import compare as compare_answers
     from .file_facts import read_facts
     from .pace import measure, profile_onnx
     from .sides import choose_questions, choose_sides

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from liteport.benchmarks.file_facts import FileFacts, read_facts
+from liteport.benchmarks.inspecting.file_facts import FileFacts, read_facts
 from liteport.errors import IntegrityError
 
 

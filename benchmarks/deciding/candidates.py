@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from liteport.errors import InvalidInputError, unknown_name
 
+from ..results import BundleInfo, Device, InstructionCount, Report, Row
 from .quantities import COUNT, POINTS, SIZE, TIME, Kind
-from .results import BundleInfo, Device, InstructionCount, Report, Row
 
 
 @dataclass(frozen=True)

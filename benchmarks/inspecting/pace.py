@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from liteport.runtime import Model
 from liteport.runtime.backends import choose_engine
 
-from .latency import median_ratio
-from .steadiness import is_steady
+from ..latency import median_ratio
+from ..steadiness import is_steady
 
 ROUNDS = 21
 TURN_NS = 15_000_000  # short, so that what disturbs the machine for a while meets both models of a round alike

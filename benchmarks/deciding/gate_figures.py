@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import hypot, inf
 
-from .accuracy import Accuracy
+from ..accuracy import Accuracy
+from ..latency import Interval
 from .gate_cases import Case, Figure, NoFigureError, Side
 from .gate_latency import latency, latency_ratio
-from .latency import Interval
 from .quantities import COUNT, PERCENT, POINTS, RATIO, SIZE, TIME, Kind
 
 

@@ -2,8 +2,8 @@
 
 from math import exp, hypot, log
 
+from ..latency import Interval, Launches, Ratio, ratio_of_unpaired
 from .gate_cases import Case, Figure, NoFigureError, Side
-from .latency import Interval, Launches, Ratio, ratio_of_unpaired
 
 MAX_DRIFT = 1.25
 """How many times faster or slower a machine may have become for its latencies to be compared all the same."""

@@ -6,10 +6,10 @@ from math import inf
 
 from liteport.errors import InvalidInputError
 
+from ..results import Report
 from .candidates import Aspect, Figures, Place, find_place
 from .constraints import LIMITS, Amount, Constraint, Exclusion, Wishes, exclusions
 from .doubts import doubts
-from .results import Report
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from liteport.runtime import BackendInfo
 from liteport.runtime.causes import Cause, Finding
 from liteport.runtime.comparison import Comparison
 
-from .accuracy import Accuracy
+from ..accuracy import Accuracy
 from .file_facts import NARROW, FileFacts
 from .pace import OpTime, Pace
 

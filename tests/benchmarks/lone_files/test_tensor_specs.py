@@ -12,7 +12,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from onnx import helper
 
-from liteport.benchmarks.tensor_specs import read_specs
+from liteport.benchmarks.lone_files.tensor_specs import read_specs
 from liteport.errors import InvalidInputError
 from liteport.runtime import load
 

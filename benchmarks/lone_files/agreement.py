@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from liteport.errors import BackendError
 
-from .results import Agreement
+from ..results import Agreement
 from .tensor_matching import laid_out, layout
 
 

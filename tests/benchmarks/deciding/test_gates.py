@@ -6,7 +6,7 @@ import pytest
 from made_report import made_accuracy, made_measurement, made_report
 
 from liteport.benchmarks.accuracy import wilson_interval
-from liteport.benchmarks.gates import Outcome, Verdict, judge, parse_gate
+from liteport.benchmarks.deciding.gates import Outcome, Verdict, judge, parse_gate
 from liteport.benchmarks.latency import Interval
 from liteport.benchmarks.results import Measurement, Report, Row
 from liteport.errors import InvalidInputError

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from .latency import Interval
-from .results import BundleInfo, Device, InstructionCount, Measurement, Report, Row
+from ..latency import Interval
+from ..results import BundleInfo, Device, InstructionCount, Measurement, Report, Row
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from liteport.benchmarks.foreign import agreement
+from liteport.benchmarks.lone_files.foreign import agreement
 from liteport.errors import BackendError
 
 REFERENCE = np.array([[0.1, 0.9], [0.8, 0.2]], np.float32)

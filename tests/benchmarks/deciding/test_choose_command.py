@@ -160,6 +160,6 @@ def test_bad_input_is_told(
 
 def test_import_is_cheap() -> None:
     """Every call of `liteport` imports every command."""
-    program = "import sys, liteport.benchmarks.choose_command; print(*sys.modules)"
+    program = "import sys, liteport.benchmarks.deciding.choose_command; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     assert "numpy" not in loaded

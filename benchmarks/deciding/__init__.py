@@ -1,0 +1,1 @@
+"""What a report decides: which variant to ship, and whether gates are kept."""
