@@ -31,6 +31,9 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield beside
         beside.replace(path)
+    except OSError as error:
+        _name(error, path)
+        raise
     finally:
         beside.unlink(missing_ok=True)
 
@@ -93,8 +96,17 @@ def new_folder(path: Path, *, force: bool, marker: str) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         _check_replaceable(path, force=force, marker=marker)  # again: it took long, and someone else may have been here
         move_into_place(beside, path)
+    except OSError as error:
+        _name(error, path)
+        raise
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def _name(error: OSError, path: Path) -> None:
+    """Has an error say what was being written, where the system does not: of a full disk it tells no name."""
+    if error.filename is None and error.errno is not None:
+        error.filename = str(path)
 
 
 def move_into_place(beside: Path, path: Path) -> None:

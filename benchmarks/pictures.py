@@ -3,13 +3,14 @@
 import base64
 import io
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from liteport.errors import require
 
+from .inputs import Subject
 from .results import Picture, Row
 
 MOST = 24
@@ -31,6 +32,15 @@ def choose_pictures(rows: Iterable[Row], images: NDArray[np.uint8], digest: str)
     counts = Counter(entry.image for answers in measured if answers is not None for entry in answers.disagreements)
     chosen = sorted(counts, key=lambda image: (-counts[image], image))[:MOST]
     return [Picture(digest, image, base64.b64encode(_png(images[image])).decode()) for image in chosen]
+
+
+def all_pictures(subjects: Collection[Subject], rows: tuple[Row, ...]) -> tuple[Picture, ...]:
+    """Chooses pictures of each data set, once for all bundles that were asked about it."""
+    found: list[Picture] = []
+    for digest, data in {subject.data.digest: subject.data for subject in subjects if subject.data}.items():
+        names = {subject.name for subject in subjects if subject.data and subject.data.digest == digest}
+        found += choose_pictures([row for row in rows if row.bundle in names], data.test.images, digest)
+    return tuple(found)
 
 
 def _png(pixels: NDArray[np.uint8]) -> bytes:

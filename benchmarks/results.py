@@ -49,7 +49,7 @@ class Settings:
     seed: int = 0
     core: int | None = None
     robustness: int = 0
-    accuracy_time_s: float = 60.0
+    accuracy_time_s: float = 120.0
 
     def __post_init__(self) -> None:
         least = {"threads": 1, "batch": 1, "throughput_batch": 1, "runs": 1, "launches": 1, "seed": 0, "robustness": 0}

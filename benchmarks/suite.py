@@ -1,7 +1,7 @@
 """The benchmark as a whole: what is measured, in which order, and what becomes of it."""
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -22,13 +22,14 @@ from .conditions import read_conditions
 from .environment import describe_environment, device_name, usable_cores
 from .findings import make_control, make_row
 from .inputs import Paths, Subject, resolve, split_paths
-from .lone_files.foreign import ForeignFiles, resolve_files
+from .lone_files.foreign import ForeignFiles
 from .phases import Phases, reference_of
-from .pictures import choose_pictures
+from .pictures import all_pictures
 from .prediction import predict_all
 from .process import Worker
 from .reading import REPORT_FILE
-from .results import BundleInfo, Device, Picture, Report, Roofline, Row, Settings
+from .results import Device, Report, Roofline, Settings
+from .subjects import bundle_info, lone_subject, read_files
 from .trial import Trial
 
 LAYER_IMAGES = 32
@@ -49,7 +50,7 @@ def benchmark(
     runs: int | None = None,
     launches: int = LAUNCHES,
     robustness: int = ROBUSTNESS,
-    accuracy_time: float = 60.0,
+    accuracy_time: float = 120.0,
     input_file: str | Path | None = None,
     emulate: Sequence[str] = (),
     seed: int = 0,
@@ -119,7 +120,7 @@ def benchmark(
     if emulate and paths:
         raise InvalidInputError(f"{paths[0]} is a lone file; instructions are counted of a bundle's variants")
     subjects = resolve(folders, data, variants) if folders else []
-    files = _resolve_files(paths, data, input_file, batch, seed) if paths else None
+    files = read_files(paths, data, input_file, batch, seed) if paths else None
     if files is not None and not subjects:
         settings = replace(settings, batch=files.count)
     report = _measure(subjects, files, settings, timeout, progress)
@@ -132,20 +133,6 @@ def benchmark(
 
         write_report(report, Path(out), force=force)
     return report
-
-
-def _resolve_files(
-    paths: list[Path],
-    data: str | Path | Dataset | None,
-    input_file: str | Path | None,
-    batch: int | None,
-    seed: int,
-) -> ForeignFiles:
-    given = None if input_file is None else Path(input_file)
-    files = resolve_files(paths, input_file=given, data=data, batch=batch, seed=seed)
-    if given is not None and files.labels is None and batch not in (None, files.count):
-        raise InvalidInputError(f"batch is {batch}; {given} has {files.count} items, all of which one inference takes")
-    return files
 
 
 def _measure(
@@ -186,9 +173,9 @@ def _measure(
                 roofline=roofline,
             ),
         ),
-        bundles=tuple(_bundle_info({t.subject.name: t for t in trials}[name], files, settings) for name in references),
+        bundles=tuple(bundle_info({t.subject.name: t for t in trials}[name], files, settings) for name in references),
         rows=rows,
-        pictures=_pictures({trial.subject.name: trial.subject for trial in trials}.values(), rows),
+        pictures=all_pictures({trial.subject.name: trial.subject for trial in trials}.values(), rows),
     )
 
 
@@ -261,38 +248,5 @@ def _find_layer_errors(trial: Trial) -> None:
     trial.find_layer_errors(reference, images)
 
 
-def lone_subject(files: ForeignFiles, others: list[Subject]) -> Subject:
-    """Makes a subject of files that need no bundle, named otherwise than the bundles."""
-    candidates = tuple(file.candidate for file in files.files)
-    path = ", ".join(str(entry.path) for entry in candidates)
-    taken = any(other.name == "files" for other in others)
-    return Subject(path if taken else "files", path, candidates, files.data)
-
-
 def _of(subject: Subject, trials: list[Trial]) -> list[Trial]:
     return [trial for trial in trials if trial.subject is subject]
-
-
-def _bundle_info(trial: Trial, files: ForeignFiles | None, settings: Settings) -> BundleInfo:
-    subject, asked, items = trial.subject, trial.asked, trial.settings.batch
-    notes = files.notes if files is not None and asked.source else ()
-    if items != settings.batch:  # that of the bundles beside the files
-        notes = (*notes, f"an inference is about {items} items")
-    return BundleInfo(
-        name=subject.name,
-        path=subject.path,
-        data=asked.source or (subject.data.source if subject.data else ""),
-        data_digest=subject.data.digest if subject.data else None,
-        images=len(asked.labels),
-        class_names=tuple(asked.class_names),
-        notes=notes,
-    )
-
-
-def _pictures(subjects: Collection[Subject], rows: tuple[Row, ...]) -> tuple[Picture, ...]:
-    """Chooses pictures of each data set, once for all bundles that were asked about it."""
-    found: list[Picture] = []
-    for digest, data in {subject.data.digest: subject.data for subject in subjects if subject.data}.items():
-        names = {subject.name for subject in subjects if subject.data and subject.data.digest == digest}
-        found += choose_pictures([row for row in rows if row.bundle in names], data.test.images, digest)
-    return tuple(found)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from liteport.errors import InvalidInputError, unknown_name
 
+from ..devices.boards import BOARDS
 from ..results import BundleInfo, Device, InstructionCount, Report, Row
 from .quantities import COUNT, POINTS, SIZE, TIME, Kind
 
@@ -145,6 +146,10 @@ def find_place(report: Report, device: str | None, bundle: str | None, *, counte
         for count in row.instructions:
             boards.setdefault(count.board, row.device)
     board = device if device in boards and (counted or device not in devices) else None
+    if board is None and device in BOARDS and device not in devices:
+        raise InvalidInputError(
+            f"the report has no instructions counted for {device}; count them: liteport bench BUNDLE --emulate {device}"
+        )
     where = _pick("device", device, [*devices], also=[*boards]) if board is None else boards[board]
     rows = [row for row in report.rows if row.device == where]
     name = _pick("bundle", bundle, list(dict.fromkeys(row.bundle for row in rows)))

@@ -52,7 +52,7 @@ def read_given(path: Path, known: Sequence[Sequence[str]]) -> GivenInput:
             loaded = np.load(file, allow_pickle=False)
             arrays = {"": loaded} if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
     except _DAMAGE as error:
-        raise InvalidInputError(f"{path} cannot be read as arrays: {' '.join(str(error).split())[:200]}") from error
+        raise InvalidInputError(f"{path} holds no numbers; expected what numpy.save or numpy.savez wrote") from error
     if empty := [name for name, array in arrays.items() if array.size == 0]:
         raise InvalidInputError(f"{path} holds no values{f' for {empty[0]!r}' if empty[0] else ''}")
     if LABELS not in arrays or any(LABELS in names for names in known):

@@ -140,7 +140,7 @@ LIMITS = (
         "%",
         "share of what this machine could do at most: the roofline's least time over p50",
         _limit(lambda found: 100 * found.share),
-        fixed(0),
+        lambda value: f"{value:.2g}",
     ),
     Column("bound", "", "what most of that least time goes into", _limit(lambda found: found.bound), str),
 )

@@ -46,8 +46,8 @@ def device_facts(report: Report, device: Device) -> list[tuple[str, str]]:
     ]
     if batches := {entry.batch for found in measured for entry in found.throughput}:
         facts.append(("throughput", f"batches of {plural(max(batches), 'image')}"))
-    if any(found.answers and found.answers.robustness for found in measured):
-        facts.append(("robustness", f"altered copies of {plural(how.robustness, 'test image')}, seed {how.seed}"))
+    if altered := [entry.accuracy.images for found in measured if found.answers for entry in found.answers.robustness]:
+        facts.append(("robustness", f"altered copies of {plural(max(altered), 'test image')}, seed {how.seed}"))
     if device.roofline is not None:
         facts.append(("roofline", _roofline(device)))
     return [(name, clean(text)) for name, text in facts] + [("measured", clean(device.created))]

@@ -101,7 +101,7 @@ def roofline_share(panel: Panel) -> Figure | None:
         label = None if known else name
         share = 100 * limit.share
         axes.barh(number, share, 0.7, color=colour, hatch=hatch, edgecolor="white", linewidth=0, label=label)
-        axes.annotate(f"{share:.0f} %", (share, number), (4, 0), textcoords="offset points", va="center")
+        axes.annotate(f"{share:.2g} %", (share, number), (4, 0), textcoords="offset points", va="center")
     axes.axvline(_LOW_SHARE, color=GREY, linewidth=1, linestyle="--")
     axes.set_xlim(0, max(100.0, 115 * max(limit.share for _, limit in found)))
     name_rows(axes, [row for row, _ in found], panel)

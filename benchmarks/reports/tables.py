@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 NOT_MEASURED = "-"
-_SKEWED = 1.5  # times as far up as down: half the width says too little of such an interval
+_SKEWED = 2.0  # times as far to one side as to the other: half the width says too little of such an interval
 _BRIEF = (DIFFERENCE,)  # p stands beside it and says whether it is one; the page and the CSV have the interval
 
 
@@ -87,6 +87,7 @@ def _cell(row: Row, column: Column) -> str:
     text = column.cell(row) or NOT_MEASURED
     if interval is None or interval.low == interval.high or column in _BRIEF or not isinstance(value, (int, float)):
         return text
-    if interval.high - value > _SKEWED * (value - interval.low):
+    nearer, farther = sorted((value - interval.low, interval.high - value))
+    if farther > _SKEWED * nearer:
         return f"{text} ({column.text(interval.low)} to {column.text(interval.high)})"
     return f"{text} ±{column.text(interval.half_width).lstrip('+')}"

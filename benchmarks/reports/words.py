@@ -152,7 +152,7 @@ def _row_remarks(report: Report, row: Row) -> list[str]:
 def limits(report: Report) -> list[str]:
     """Returns a line for each variant that stays far below its machine's limit: why."""
     return [
-        f"{_full_name(report, row)} reaches {100 * row.measurement.limit.share:.0f} % of the roofline: "
+        f"{_full_name(report, row)} reaches {100 * row.measurement.limit.share:.2g} % of the roofline: "
         f"{clean(row.measurement.limit.reason)}"
         for row in report.rows
         if row.measurement and row.measurement.limit and row.measurement.limit.reason

@@ -74,9 +74,8 @@ def test_measures_writes_and_says_what_to_do_next(
     lines = printed.out.splitlines()
     assert lines[0].startswith("Of 3 variants, onnx-float32 is the fastest: 0.50 µs an inference, 0.500 times")
     assert "tflite-int8: not measured: latency: the worker was ended by SIGSEGV" in printed.out
-    assert "size (kB): size of the model file, in 1,000 bytes" in lines
-    assert lines[-2].startswith(f"wrote {out}/report.json, {out}/report.html, ")
-    assert lines[-2].endswith(f", {copy}")
+    assert "±: half the width of a 95 % interval" in lines
+    assert lines[-2].startswith(f"wrote {copy}, {out}/report.json, {out}/report.html, ")
     assert lines[-1] == f"next: liteport choose {out} --max-drop 0.1 --prefer latency"
     assert "machine: peak rates" in printed.err
     assert "outputs" not in printed.err  # a phase in which nothing is to be done
@@ -144,10 +143,10 @@ def test_lone_files_are_timed_on_all_of_a_given_input(
         run([*given, "--input", str(tmp_path / "x.npy"), "--batch", "3", "--out", str(tmp_path / "other")])
 
 
-def test_gates(measured: list[dict[str, Any]], tmp_path: Path, capsys: Output) -> None:
-    out = tmp_path / "report"
+def test_gates(measured: list[dict[str, Any]], make_bundle: MakeBundle, tmp_path: Path, capsys: Output) -> None:
+    out, bundle = tmp_path / "report", str(make_bundle())
     gates = ("latency_ratio>1.05", "tflite-int8:size>1MB", "tflite-float32:size>1MB", "accuracy_drop>0.3")
-    given = ["bench", "b", "--out", str(out), *(part for gate in gates for part in ("--fail-on", gate))]
+    given = ["bench", bundle, "--out", str(out), *(part for gate in gates for part in ("--fail-on", gate))]
     assert run(given) == 3
     printed = capsys.readouterr()
     failed = [line for line in printed.err.splitlines() if line.startswith("gate failed: ")]
@@ -157,13 +156,13 @@ def test_gates(measured: list[dict[str, Any]], tmp_path: Path, capsys: Output) -
     met = [line for line in printed.out.splitlines() if line.startswith("gate: ")]
     assert [line.split(":")[1].strip() for line in met] == ["tflite-int8", "tflite-int8"]
     assert read_report(out) == made_report()  # kept, to see why
-    assert run(["bench", "b", "--out", str(out), "--force", "--fail-on", "tflite-int8:size>2MB"]) == 0
+    assert run(["bench", bundle, "--out", str(out), "--force", "--fail-on", "tflite-int8:size>2MB"]) == 0
 
 
 def test_gates_beside_a_baseline(
-    measured: list[dict[str, Any]], reports: tuple[str, str], tmp_path: Path, capsys: Output
+    measured: list[dict[str, Any]], make_bundle: MakeBundle, reports: tuple[str, str], tmp_path: Path, capsys: Output
 ) -> None:
-    given = ["bench", "b", "--out", str(tmp_path / "report"), "--baseline", reports[0]]
+    given = ["bench", str(make_bundle()), "--out", str(tmp_path / "report"), "--baseline", reports[0]]
     assert run([*given, "--fail-on", "tflite-int8:latency_ratio>1.05"]) == 0
     assert "gate: tflite-int8: latency_ratio>1.05 met: latency_ratio is 1.00" in capsys.readouterr().out
 
@@ -196,6 +195,7 @@ def test_merges_reports(reports: tuple[str, str], tmp_path: Path, capsys: Output
         (["--json", __file__], AlreadyExistsError, "--force"),
         (["--emulate", "pi9"], InvalidInputError, "unknown board 'pi9'"),
         (["--fail-on", "nonsense"], InvalidInputError, "the gate is 'nonsense'; expected"),
+        (["--fail-on", "tflite-int9:size>1MB"], InvalidInputError, "did you mean 'tflite-int8'"),
         (["--fail-on", "latency_ratioo>1"], InvalidInputError, "did you mean 'latency_ratio'"),
         (["--fail-on", "instructions>3M"], InvalidInputError, "have them counted: --emulate pi4"),
         (["--baseline", "laptop.json"], InvalidInputError, "no gate to judge by"),

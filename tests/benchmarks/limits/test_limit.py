@@ -141,7 +141,7 @@ def test_says_what_a_delegate_leaves(int8_file: bytes) -> None:
 def test_says_that_calls_cost_more_than_work(int8_file: bytes) -> None:
     layers = [layer(1_000, "int8")] * 100  # 0.25 µs each, and 131 µs are what a call may cost on a machine so slow
     assert reason_of(int8_file, layers, p50_ns=5_000_000).startswith(
-        "Its 100 operations take 50.00 µs each for 0.25 µs"
+        "Its 100 operations and the call around them take 5000.0 µs for 25.00 µs of work"
     )
     assert "calling" not in reason_of(int8_file, layers, p50_ns=50_000_000)
 
