@@ -196,7 +196,7 @@ def test_given_input_must_fit(foreign: Callable[[str], Path], two_inputs: Callab
     refused(np.zeros((0, 28, 28, 1)), "holds no values")
     refused(np.array([None]), "holds no numbers; expected what numpy.save")
     given.write_bytes(b"no array")
-    with pytest.raises(InvalidInputError, match="cannot be read as arrays"):
+    with pytest.raises(InvalidInputError, match="holds no numbers"):
         resolve_files([model], input_file=given)
     with pytest.raises(NotFoundError, match=r"missing.npy does not exist"):
         resolve_files([model], input_file=tmp_path / "missing.npy")
