@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from liteport.errors import require
 from liteport.runtime.backends import ENGINES, Engine, installed
 
-from ..environment import usable_cores
 from ..results import Bandwidth, Peak, Roofline
 from . import onnx_probe, tflite_probe
 
@@ -58,8 +57,8 @@ def measure_roofline(threads: int) -> Roofline:
     or has little memory.
 
     Args:
-        threads: Threads to use. numpy takes part where the process may use no more cores than that, since the
-            library behind it has threads of its own.
+        threads: Threads to use. numpy's own product is not tried: the library behind it has threads of its own, on
+            all cores that there were when it was imported.
 
     Raises:
         MissingDependencyError: If psutil is not installed.
@@ -80,8 +79,6 @@ def _multipliers(threads: int) -> Iterator[_Multiplier]:
             suffixes.add(engine.suffix)
             for compute in ("float32", "int8"):
                 yield _Multiplier(engine.package, compute, partial(_by_engine, engine, compute, threads))
-    if len(usable_cores()) <= threads:
-        yield _Multiplier("numpy", "float32", _by_numpy)
 
 
 def _peak(multiplier: _Multiplier) -> float:
@@ -111,13 +108,6 @@ def _by_engine(engine: Engine, compute: str, threads: int, size: tuple[int, int,
         return partial(backend.run, [data])
     memory.inputs[0][...] = data
     return lambda: memory.invoke()  # holds the memory, which what is invoked does not
-
-
-def _by_numpy(size: tuple[int, int, int]) -> _Run:
-    rows, depth, columns = size
-    generator = np.random.default_rng(_SEED)
-    data, weights = (_random(generator, shape, "float32") for shape in ((rows, depth), (depth, columns)))
-    return partial(np.matmul, data, weights, out=np.empty((rows, columns), np.float32))
 
 
 def _random(generator: np.random.Generator, shape: tuple[int, int], dtype: str) -> NDArray[Any]:

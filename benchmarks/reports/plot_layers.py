@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
+_INPUT = "(input)"  # what rounding the input alone costs is next to nothing, and would stretch the scale
 _MOST_LAYERS = 40  # above so many there is no room for every name
 _MOST_CLASSES = 20
 _LINES = ("-", "--", ":", "-.")
@@ -25,11 +27,13 @@ def layer_errors(panel: Panel) -> Figure | None:
     rows = [row for row in panel.rows if _has_errors(row)]
     if not rows:
         return None
-    layers = list(dict.fromkeys(entry.name for row in rows for entry in row.layer_errors))
+    layers = in_order([[entry.name for entry in row.layer_errors if entry.name != _INPUT] for row in rows])
     figure = new_figure(1.6 + 0.2 * -(-len(rows) // 2) + 0.19 * min(len(layers), _MOST_LAYERS))
     axes = figure.subplots()
     for index, row in enumerate(rows):
-        known = [(entry.snr_db, layers.index(entry.name)) for entry in row.layer_errors if entry.snr_db is not None]
+        places = {name: place for place, name in enumerate(layers)}
+        found = [entry for entry in row.layer_errors if entry.snr_db is not None and entry.name in places]
+        known = [(entry.snr_db, places[entry.name]) for entry in found]
         axes.plot(
             [ratio for ratio, _ in known],
             [place for _, place in known],
@@ -50,8 +54,24 @@ def layer_errors(panel: Panel) -> Figure | None:
     return figure
 
 
+def in_order(sequences: Iterable[Sequence[str]]) -> list[str]:
+    """Merges the variants' layers, of which each may lack some, in the order in which they are computed.
+
+    Args:
+        sequences: Each variant's layers in that order.
+    """
+    merged: list[str] = []
+    for names in sorted(sequences, key=len, reverse=True):
+        place = 0
+        for name in names:
+            if name not in merged:
+                merged.insert(place, name)
+            place = merged.index(name) + 1
+    return merged
+
+
 def _has_errors(row: Row) -> bool:
-    return any(entry.snr_db is not None for entry in row.layer_errors)
+    return any(entry.snr_db is not None and entry.name != _INPUT for entry in row.layer_errors)
 
 
 def class_recall(panel: Panel) -> Figure | None:

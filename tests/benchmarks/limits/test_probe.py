@@ -90,11 +90,9 @@ def test_measures_a_roofline() -> None:
 @pytest.mark.usefixtures("quick")
 def test_uses_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "installed", lambda engine: engine.package == "onnxruntime")
-    monkeypatch.setattr(probe, "usable_cores", lambda: [0, 1])
     assert {peak.engine for peak in measure_roofline(1).peaks} == {"onnxruntime"}
     monkeypatch.setattr(probe, "installed", lambda engine: False)
-    assert measure_roofline(1).peaks == ()  # numpy would take both cores
-    assert [(peak.compute, peak.engine) for peak in measure_roofline(2).peaks] == [("float32", "numpy")]
+    assert measure_roofline(1).peaks == ()
 
 
 @pytest.mark.usefixtures("quick")
@@ -137,6 +135,6 @@ def test_slow_machines_are_spared_large_products(monkeypatch: pytest.MonkeyPatch
 
 
 def test_engines_are_those_of_the_runtime() -> None:
-    made = list(probe._multipliers(1_000_000))  # more threads than cores
-    assert {multiplier.engine for multiplier in made} <= {"numpy", *(engine.package for engine in ENGINES)}
-    assert made[-1].engine == "numpy"
+    made = list(probe._multipliers(1))
+    assert {multiplier.engine for multiplier in made} <= {engine.package for engine in ENGINES}
+    assert {multiplier.compute for multiplier in made} == {"float32", "int8"}

@@ -8,6 +8,7 @@ from PIL import Image
 from liteport.benchmarks.reports.drawings import draw_all
 from liteport.benchmarks.reports.labels import Label, place_labels
 from liteport.benchmarks.reports.panels import panels
+from liteport.benchmarks.reports.plot_layers import in_order
 from liteport.benchmarks.reports.plot_pictures import disputed
 from liteport.benchmarks.results import Disagreement, Report, Row
 
@@ -69,6 +70,11 @@ def test_images_on_which_most_disagree_come_first(report: Report) -> None:
     first, second = disputed(panel)
     assert (first.image, first.answers) == (7, {0: ["tflite-int8", "onnx-int8"], 2: ["tflite-int4"]})
     assert (second.image, second.answers) == (3, {1: ["tflite-int8"]})
+
+
+def test_layers_stand_in_the_order_of_the_network() -> None:
+    merged = in_order([["pool", "dense"], ["conv1", "conv2", "pool", "dense", "output"], ["conv2", "norm", "pool"]])
+    assert merged == ["conv1", "conv2", "norm", "pool", "dense", "output"]
 
 
 def test_many_classes_layers_and_colours_find_room(report: Report) -> None:
