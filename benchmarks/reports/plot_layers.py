@@ -31,9 +31,8 @@ def layer_errors(panel: Panel) -> Figure | None:
     figure = new_figure(1.6 + 0.2 * -(-len(rows) // 2) + 0.19 * min(len(layers), _MOST_LAYERS))
     axes = figure.subplots()
     for index, row in enumerate(rows):
-        places = {name: place for place, name in enumerate(layers)}
-        found = [entry for entry in row.layer_errors if entry.snr_db is not None and entry.name in places]
-        known = [(entry.snr_db, places[entry.name]) for entry in found]
+        ratios = {entry.name: entry.snr_db for entry in row.layer_errors}
+        known = [(ratio, place) for place, name in enumerate(layers) if (ratio := ratios.get(name)) is not None]
         axes.plot(
             [ratio for ratio, _ in known],
             [place for _, place in known],
