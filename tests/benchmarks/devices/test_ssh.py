@@ -349,18 +349,23 @@ from liteport.benchmarks.devices.ssh import measure_on_host
 measure_on_host({server.host!r}, [{str(model)!r}], None, ssh_options={server.options!r},
     progress=lambda what, done, total, note: print(what, flush=True))
 """
-    # As on a terminal, the signal goes to all processes of the group: Python, and the ssh processes it started.
+    # As on a terminal, the signal goes to all processes of the group: Python, and the ssh processes it started. What
+    # a shell starts in the background ignores it, and so would all that the tests start.
     with subprocess.Popen(
         [sys.executable, "-c", script],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         assert process.stdout is not None
-        assert any("accuracy" in line for line in process.stdout)
-        os.killpg(process.pid, signal.SIGINT)
-        assert process.communicate(timeout=30)[1].endswith("KeyboardInterrupt\n")
+        try:
+            assert any("accuracy" in line for line in process.stdout)
+            os.killpg(process.pid, signal.SIGINT)
+            assert process.communicate(timeout=30)[1].endswith("KeyboardInterrupt\n")
+        finally:
+            process.kill()  # so that a failure is not waited for
     assert not Path(device.text("pwd").strip()).exists()  # at once: it waited for the folder to be removed
     assert ended(device)
 
