@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from liteport.benchmarks import read_report
 from liteport.train import load_dataset
 
 VARIANTS = ("tflite-float32", "tflite-int8", "onnx-int8")  # all of them: `tiny_bundle`, and the tests of benchmarks
@@ -60,11 +61,13 @@ def test_train_export_predict_bench(workplace: Path, small_data: Path) -> None:
     assert answer["image"] == "digit.png"
     assert len(answer["predictions"]) == 3
 
-    printed = liteport(workplace, "bench", "bundle", "--rounds", 2, "--runs", 5)
+    printed = liteport(workplace, "bench", "bundle", "--runs", 10, "--launches", 2, "--robustness", 50)
     assert all(name in printed for name in VARIANTS)
-    report = json.loads((workplace / "report" / "report.json").read_text())
-    assert report["schema_version"] == 1
+    assert {row.variant for row in read_report(workplace / "report").rows if row.measurement} == set(VARIANTS)
     assert (workplace / "report" / "report.md").read_text().count("tflite-int8") >= 1
+
+    printed = liteport(workplace, "choose", "report", "--max-latency", "9s", "--prefer", "size")
+    assert "-int8: " in printed.splitlines()[-2]  # "ship ONE: why": a quarter of float32's size
 
     assert "tflite-int8" in liteport(workplace, "inspect", "bundle")
     assert sorted(path.name for path in workplace.iterdir()) == ["bundle", "digit.png", "report", "run"]
