@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from liteport.errors import BackendError, InvalidInputError, unknown_name
 
 from .backends import choose_engine
+from .backends.base import one_line
 from .backends.onnxruntime import session_errors
 from .card import TensorSpec
 from .contents import Contents, Tensor, read_contents
@@ -160,7 +161,7 @@ class _TFLiteRun:
             else:
                 self._inputs = {entry["name"]: int(entry["index"]) for entry in self._interpreter.get_input_details()}
         except (ValueError, RuntimeError) as error:
-            raise BackendError(f"{module.__name__} refuses this model: {_one_line(error)}") from error
+            raise BackendError(f"{module.__name__} refuses this model: {one_line(error)}") from error
 
     def run(self, arrays: Mapping[str, NDArray[Any]], names: Collection[str]) -> dict[str, NDArray[Any]]:
         try:
@@ -172,7 +173,7 @@ class _TFLiteRun:
             self._interpreter.invoke()
             return {name: self._interpreter.get_tensor(self._tensors[name][0]) for name in names}
         except (ValueError, RuntimeError) as error:
-            raise BackendError(f"LiteRT failed with all tensors kept: {_one_line(error)}") from error
+            raise BackendError(f"LiteRT failed with all tensors kept: {one_line(error)}") from error
 
 
 class _OnnxRun:
@@ -191,14 +192,14 @@ class _OnnxRun:
         try:
             self._session = module.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except self._failures as error:
-            raise BackendError(f"onnxruntime refuses this model with all tensors shown: {_one_line(error)}") from error
+            raise BackendError(f"onnxruntime refuses this model with all tensors shown: {one_line(error)}") from error
 
     def run(self, arrays: Mapping[str, NDArray[Any]], names: Collection[str]) -> dict[str, NDArray[Any]]:
         made = [name for name in names if name not in self._inputs]
         try:
             values = dict(zip(made, self._session.run(made, dict(arrays)) if made else (), strict=True))
         except self._failures as error:
-            raise BackendError(f"onnxruntime failed with all tensors shown: {_one_line(error)}") from error
+            raise BackendError(f"onnxruntime failed with all tensors shown: {one_line(error)}") from error
         return {name: arrays[name] if name in self._inputs else values[name] for name in names}
 
 
@@ -216,7 +217,3 @@ def with_outputs(names: Iterable[str]) -> bytes:
     """
     outputs = b"".join(bytes_field(_OUTPUT, bytes_field(_NAME, name.encode())) for name in names)
     return bytes_field(_GRAPH, outputs) if outputs else b""
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from liteport.errors import BackendError
 
 from .backends import Memory
+from .backends.base import one_line
 from .lanes import Lane
 
 Shortcut = Callable[[NDArray[np.uint8]], NDArray[np.float32] | None]
@@ -47,7 +48,7 @@ def make_shortcut(
             try:
                 invoke()
             except failures as error:
-                raise BackendError(f"the engine failed: {' '.join(str(error).split())[:300]}") from error
+                raise BackendError(f"the engine failed: {one_line(error)}") from error
             return decode(output)
 
     return classify

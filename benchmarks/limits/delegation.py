@@ -7,6 +7,7 @@ from typing import Any
 
 from liteport.errors import BackendError
 from liteport.runtime.backends import choose_engine
+from liteport.runtime.backends.base import one_line
 
 _DELEGATE = "DELEGATE"
 
@@ -30,7 +31,7 @@ def left_to_built_in_kernels(content: bytes) -> dict[str, int]:
         interpreter = module.Interpreter(model_content=content, num_threads=1)
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
-        raise BackendError(f"{module.__name__} refuses this model: {' '.join(str(error).split())[:300]}") from error
+        raise BackendError(f"{module.__name__} refuses this model: {one_line(error)}") from error
     # The interpreter lists what was delegated as well as the delegate; there is no public call for either.
     listed: list[dict[str, Any]] = getattr(interpreter, "_get_ops_details", list)()
     delegates = [op for op in listed if op["op_name"] == _DELEGATE]

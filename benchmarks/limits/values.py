@@ -15,6 +15,7 @@ import numpy as np
 from liteport.errors import BackendError
 from liteport.runtime.activations import with_outputs
 from liteport.runtime.backends import choose_engine
+from liteport.runtime.backends.base import one_line
 from liteport.runtime.backends.onnxruntime import session_errors
 from liteport.runtime.contents import Contents, Op, read_contents
 from liteport.runtime.contents.onnx_tensors import BITS as ONNX_BITS
@@ -158,7 +159,7 @@ def _run_tflite(content: bytes, module: ModuleType, contents: Contents) -> dict[
         interpreter.invoke()
         shapes = {int(entry["index"]): tuple(map(int, entry["shape"])) for entry in interpreter.get_tensor_details()}
     except (ValueError, RuntimeError) as error:
-        raise BackendError(f"{module.__name__} cannot run this model by itself: {_one_line(error)}") from error
+        raise BackendError(f"{module.__name__} cannot run this model by itself: {one_line(error)}") from error
     found = {}
     for index, tensor in enumerate(contents.tensors):
         if index in shapes and tensor.dtype in TENSOR_BITS:
@@ -183,7 +184,7 @@ def _run_onnx(content: bytes, module: ModuleType, contents: Contents) -> dict[in
         session = module.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         arrays = dict(zip(made, session.run(made, feeds), strict=True)) | feeds
     except session_errors(module) as error:
-        raise BackendError(f"onnxruntime cannot run this model with all values shown: {_one_line(error)}") from error
+        raise BackendError(f"onnxruntime cannot run this model with all values shown: {one_line(error)}") from error
     return {
         indices[name]: Value(array.dtype.name, array.shape, array.nbytes)
         for name, array in arrays.items()
@@ -192,7 +193,3 @@ def _run_onnx(content: bytes, module: ModuleType, contents: Contents) -> dict[in
 
 
 _RUNS = {".tflite": _run_tflite, ".onnx": _run_onnx}
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

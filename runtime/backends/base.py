@@ -96,3 +96,8 @@ class Backend(Protocol):
 def refused_tensor(name: str, holds: str) -> BackendError:
     """Makes the error for a file with an input or output that numpy has no numbers for, or that holds none."""
     return BackendError(f"{name!r} holds {holds}; expected tensors of booleans, integers or floating numbers of numpy")
+
+
+def one_line(error: Exception) -> str:
+    """Returns what an engine says of a failure, in a line that is not too long for a message."""
+    return " ".join(str(error).split())[:300]

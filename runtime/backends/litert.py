@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from liteport.errors import BackendError, InvalidInputError, LiteportError, unknown_name
 
 from ..card import TensorSpec
-from .base import BackendInfo, Memory, Shapes, refused_tensor
+from .base import BackendInfo, Memory, Shapes, one_line, refused_tensor
 
 _OF_TENSORFLOW = "Flex"  # how converters begin the names of TensorFlow's own operators
 _FAILURES = (ValueError, RuntimeError)
@@ -215,7 +215,7 @@ def _told(error: Exception) -> str:
     """One line of what the engine says; of an operator that it lacks the name, which it has at the end of a page."""
     missing = _MISSING.search(str(error))
     if missing is None:
-        return " ".join(str(error).split())[:300] or "it gives no reason"
+        return one_line(error) or "it gives no reason"
     op = missing["op"]
     if op.startswith(_OF_TENSORFLOW):
         return f"it needs TensorFlow's own {op.removeprefix(_OF_TENSORFLOW)}; convert it with TFLITE_BUILTINS alone"

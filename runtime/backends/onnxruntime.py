@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from liteport.errors import BackendError, InvalidInputError, LiteportError
 
 from ..card import TensorSpec
-from .base import BackendInfo, Memory, Shapes, refused_tensor
+from .base import BackendInfo, Memory, Shapes, one_line, refused_tensor
 
 _DTYPES = {
     "tensor(float)": "float32",
@@ -64,7 +64,7 @@ class OnnxRuntimeBackend:
         except LiteportError:
             raise
         except self._failures as error:
-            raise BackendError(f"{package} {module.__version__} refuses this model: {_one_line(error)}") from error
+            raise BackendError(f"{package} {module.__version__} refuses this model: {one_line(error)}") from error
         self._output_names = [spec.name for spec in self.outputs]
         self.info = BackendInfo(package, module.__version__, self._session.get_providers()[0])
 
@@ -74,7 +74,7 @@ class OnnxRuntimeBackend:
         try:
             results: list[NDArray[Any]] = self._session.run(self._output_names, feed)
         except self._failures as error:
-            raise BackendError(f"{self.info} failed: {_one_line(error)}") from error
+            raise BackendError(f"{self.info} failed: {one_line(error)}") from error
         return results
 
     def memory(self, shapes: Shapes) -> Memory | None:
@@ -114,7 +114,3 @@ def _spec(argument: Any) -> TensorSpec:
         raise refused_tensor(argument.name, f"{argument.type}{advice}")
     shape = tuple(size if isinstance(size, int) and size > 0 else None for size in argument.shape)
     return TensorSpec(argument.name, np.dtype(_DTYPES[argument.type]).name, shape)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
