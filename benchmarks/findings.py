@@ -41,7 +41,7 @@ def make_row(trial: Trial, reference: Trial | None, roofline: Roofline | None, d
         roofline: What the machine can do at most, where that was measured.
         device: The machine's name.
     """
-    candidate = trial.candidate
+    candidate, content = trial.candidate, trial.candidate.file.read_bytes()
     measured = reference is not None and trial.failure is None
     return Row(
         device=device,
@@ -49,13 +49,13 @@ def make_row(trial: Trial, reference: Trial | None, roofline: Roofline | None, d
         variant=candidate.name,
         scheme=candidate.scheme,
         file=candidate.file.name,
-        sha256=hashlib.sha256(candidate.content).hexdigest(),
-        size_bytes=len(candidate.content),
-        compressed_bytes=len(gzip.compress(candidate.content, 9)),
+        sha256=hashlib.sha256(content).hexdigest(),
+        size_bytes=len(content),
+        compressed_bytes=len(gzip.compress(content, 9)),
         layers=trial.survey.layers,
         layer_errors=trial.layer_errors,
         instructions=(),
-        measurement=_measurement(trial, reference, roofline) if measured and reference else None,
+        measurement=_measurement(trial, content, reference, roofline) if measured and reference else None,
         failure=trial.failure,
     )
 
@@ -70,14 +70,14 @@ def make_control(control: Trial, reference: Trial) -> Control:
     return Control(control.subject.name, reference.candidate.name, ratio, interval, BOUND)
 
 
-def _measurement(trial: Trial, reference: Trial, roofline: Roofline | None) -> Measurement:
+def _measurement(trial: Trial, content: bytes, reference: Trial, roofline: Roofline | None) -> Measurement:
     assert trial.engine is not None, "a trial without failure was loaded"
     latency = _latency(trial, reference)
     limit = None
     if roofline is not None:
         candidate, survey = trial.candidate, trial.survey
         limit = find_limit(
-            candidate.content,
+            content,
             candidate.file.suffix,
             survey.layers,
             roofline,

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from liteport.errors import InvalidInputError, NotFoundError, unknown_name
@@ -24,7 +24,6 @@ class Candidate:
         path: What `load` takes.
         variant: What `load` takes beside it; None for a lone file.
         file: The file.
-        content: What is in it.
     """
 
     name: str
@@ -32,7 +31,6 @@ class Candidate:
     path: Path
     variant: str | None
     file: Path
-    content: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -122,12 +120,11 @@ def _chosen(bundle: Bundle, wanted: Sequence[str] | None) -> tuple[Candidate, ..
     for name in wanted or ():
         if name not in known:
             raise unknown_name(f"variant of {bundle.path} that can be measured", name, known)
+    chosen = [variant for variant in able if not wanted or variant.id in wanted]
+    for variant in chosen:
+        bundle.read(variant.id)
     return tuple(
-        Candidate(
-            variant.id, variant.scheme, bundle.path, variant.id, bundle.path / variant.file, bundle.read(variant.id)
-        )
-        for variant in able
-        if not wanted or variant.id in wanted
+        Candidate(variant.id, variant.scheme, bundle.path, variant.id, bundle.path / variant.file) for variant in chosen
     )
 
 

@@ -47,10 +47,6 @@ class ForeignFile:
         """Returns some of all the items that there are labels for, as `Model.predict` of this file takes them."""
         return self._way.apply(self._values[start:stop])
 
-    def ordered(self, outputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-        """Returns this file's outputs in the order of the first file's."""
-        return [outputs[index] for index in self.output_order]
-
 
 @dataclass(frozen=True, eq=False)
 class ForeignFiles:
@@ -137,7 +133,7 @@ def _file(
         arrays[spec.name] = values = way.apply(asked[index])
         _check(model, index, values, question.source)
     return ForeignFile(
-        Candidate(name, scheme, model.path, None, model.path, model.content),
+        Candidate(name, scheme, model.path, None, model.path),
         arrays,
         model.output_order,
         question.values[0],

@@ -61,7 +61,7 @@ def answers(files: ForeignFiles) -> list[list[np.ndarray[Any, Any]]]:
     for file in files.files:
         with load(file.candidate.path) as model:
             results = model.run(file.inputs)
-            found.append(file.ordered([results[spec.name] for spec in model.outputs]))
+            found.append([results[model.outputs[index].name] for index in file.output_order])
     return found
 
 
