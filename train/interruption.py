@@ -1,4 +1,4 @@
-"""Ctrl-C that is not lost."""
+"""Ctrl-C that stops a training between two batches."""
 
 import signal
 import threading
@@ -11,15 +11,19 @@ from liteport.terminal import ProgressCallback
 
 @contextmanager
 def heeding_ctrl_c(progress: ProgressCallback) -> Iterator[ProgressCallback]:
-    """Makes sure that Ctrl-C stops the work inside the block at its next report of progress, if not at once.
+    """Has Ctrl-C stop the work inside the block at its next report of progress, and a second one at once.
 
-    Python drops the KeyboardInterrupt that comes up in a destructor or a native callback, of which TensorFlow has many.
+    Python raises a KeyboardInterrupt wherever it happens to be: in a destructor or a native callback, of which
+    TensorFlow has many, it is dropped, and in the middle of TensorFlow's own bookkeeping it becomes another error.
 
     Args:
         progress: What the work reports to.
 
     Yields:
-        What it shall report to instead, which raises a KeyboardInterrupt that was dropped once more.
+        What it shall report to instead.
+
+    Raises:
+        KeyboardInterrupt: If Ctrl-C was pressed.
     """
     if (
         threading.current_thread() is not threading.main_thread()
@@ -31,8 +35,9 @@ def heeding_ctrl_c(progress: ProgressCallback) -> Iterator[ProgressCallback]:
 
     def remember(number: int, frame: FrameType | None) -> None:
         nonlocal pressed
+        if pressed:
+            signal.default_int_handler(number, frame)
         pressed = True
-        signal.default_int_handler(number, frame)
 
     def report(what: str, done: int, total: int, note: str) -> None:
         if pressed:
@@ -44,3 +49,5 @@ def heeding_ctrl_c(progress: ProgressCallback) -> Iterator[ProgressCallback]:
         yield report
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if pressed:  # after the last report: what calls shall stop too
+        raise KeyboardInterrupt
