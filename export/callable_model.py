@@ -12,7 +12,7 @@ from liteport.errors import InvalidInputError
 from liteport.runtime import TensorSpec
 from liteport.terminal import muted, quiet_import
 
-from .foreign import FOREIGN_ERRORS, one_line
+from liteport.foreign import FOREIGN_ERRORS, one_line
 
 # What weights may not be held in: TensorFlow Lite has no arithmetic in these types, ONNX Runtime little.
 _OTHER_PRECISIONS = ("float16", "bfloat16", "float64")

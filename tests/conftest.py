@@ -56,7 +56,7 @@ def tiny_run(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         return ready
     import keras
 
-    from liteport.train import TrainConfig, fit
+    from liteport.train import NO_AUGMENTATION, TrainConfig, fit
 
     keras.utils.set_random_seed(1)
     layers = keras.layers
@@ -71,7 +71,7 @@ def tiny_run(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         name="tiny",
     )
     out = tmp_path_factory.mktemp("runs") / "run"
-    config = TrainConfig(epochs=4, batch_size=32, learning_rate=3e-3, shift=0, precision="float32")
+    config = TrainConfig(epochs=4, batch_size=32, augmentation=NO_AUGMENTATION, precision="float32")
     with pytest.MonkeyPatch.context() as monkeypatch:
         draw_nothing(monkeypatch)
         fit(model, load_dataset(tiny_data), config, out=out, design="tiny")

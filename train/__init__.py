@@ -10,7 +10,7 @@ from liteport.errors import LiteportError
 from liteport.terminal import quiet_import
 
 from .arrays import Split
-from .config import TrainConfig
+from .config import NO_AUGMENTATION, RECIPES, Augmentation, TrainConfig
 from .datasets import Dataset, load_dataset
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DESIGNS",
+    "NO_AUGMENTATION",
+    "RECIPES",
+    "Augmentation",
     "Dataset",
     "LiteportError",
     "Run",

@@ -1,8 +1,9 @@
-"""Reading and checking the four arrays that a data set is made of."""
+"""The arrays that a data set is made of: reading them from an .npz file, and checking them."""
 
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,8 +12,11 @@ from numpy.typing import NDArray
 
 from liteport.errors import InvalidInputError, NotFoundError
 
+from .sources.image_files import ImageFiles, ScannedImages
+
 ARRAY_NAMES = ("x_train", "y_train", "x_test", "y_test")
 CHANNELS = (1, 3)
+FILES = "image files"
 
 # What numpy and zipfile raise for a member that is truncated, altered, encrypted, pickled or lies about its size.
 _DAMAGE = (
@@ -29,6 +33,10 @@ _DAMAGE = (
 )
 
 
+Images = NDArray[np.uint8] | ImageFiles
+"""uint8 (N, H, W, C): in memory, or read from files when indexed."""
+
+
 class Split(NamedTuple):
     """Images and their labels.
 
@@ -37,25 +45,38 @@ class Split(NamedTuple):
         labels: int64 (N,), indices of classes.
     """
 
-    images: NDArray[np.uint8]
+    images: Images
     labels: NDArray[np.int64]
 
 
-class RawArrays(NamedTuple):
-    """What a source gives, before it is checked.
+Part = tuple[NDArray[Any] | ScannedImages, NDArray[Any]]
+"""Images and labels, as a source gives them."""
+
+
+class RawData(NamedTuple):
+    """What a source gives, before it is checked and split.
 
     Attributes:
-        train: Images and labels to train and to validate with.
-        test: Images and labels of the test split.
+        train: What to train with; other splits are taken from it where the source has none.
+        test: None where the source has none.
         class_names: None where the source has none.
+        validation: None where the source has none.
+        kind: What the source is, in words.
+        sizes: How many images there are of each height and width, before they were resized; empty where all are as
+            they were.
+        skipped: Images that could not be read and were left out, and why.
     """
 
-    train: tuple[NDArray[Any], NDArray[Any]]
-    test: tuple[NDArray[Any], NDArray[Any]]
+    train: Part
+    test: Part | None
     class_names: tuple[str, ...] | None = None
+    validation: Part | None = None
+    kind: str = "arrays"
+    sizes: Mapping[tuple[int, int], int] = {}
+    skipped: tuple[str, ...] = ()
 
 
-def read_npz(path: Path) -> RawArrays:
+def read_npz(path: Path) -> RawData:
     """Reads `x_train`, `y_train`, `x_test`, `y_test` and, where there is one, `class_names`.
 
     Args:
@@ -83,7 +104,7 @@ def read_npz(path: Path) -> RawArrays:
                 )
             names = _member(path, archive, "class_names") if "class_names" in archive.files else None
             x_train, y_train, x_test, y_test = (_member(path, archive, name) for name in ARRAY_NAMES)
-    return RawArrays((x_train, y_train), (x_test, y_test), None if names is None else _class_names(path, names))
+    return RawData((x_train, y_train), (x_test, y_test), None if names is None else _class_names(path, names))
 
 
 def _member(path: Path, archive: Any, name: str) -> NDArray[Any]:
@@ -105,10 +126,18 @@ def _class_names(path: Path, names: NDArray[Any]) -> tuple[str, ...]:
         raise InvalidInputError(
             f"class_names of {path}: expected a one-dimensional array of str, found {_described(names)}"
         )
-    result = tuple(str(name) for name in names)
-    if len(set(result)) != len(result) or not all(name and name.isprintable() for name in result):
-        raise InvalidInputError(f"class_names of {path} are not distinct, printable and non-empty: {result}")
-    return result
+    return printable_names(tuple(str(name) for name in names), f"class_names of {path}")
+
+
+def printable_names(names: tuple[str, ...], where: str) -> tuple[str, ...]:
+    """Returns the names of classes as they are.
+
+    Raises:
+        InvalidInputError: If one is empty, not printable or there twice.
+    """
+    if len(set(names)) != len(names) or not all(name and name.isprintable() for name in names):
+        raise InvalidInputError(f"{where} are not distinct, printable and non-empty: {names}")
+    return names
 
 
 def checked_images(images: NDArray[Any], name: str) -> NDArray[np.uint8]:
@@ -154,13 +183,19 @@ def checked_labels(labels: NDArray[Any], count: int, name: str) -> NDArray[Any]:
     return flat
 
 
-def check_classes(train: NDArray[Any], test: NDArray[Any], class_names: tuple[str, ...] | None) -> tuple[str, ...]:
+def check_classes(
+    train: NDArray[Any],
+    test: NDArray[Any],
+    class_names: tuple[str, ...] | None,
+    named: tuple[str, str] = ("y_train", "y_test"),
+) -> tuple[str, ...]:
     """Checks the labels against the classes and returns the classes' names: their numbers where there are none.
 
     Args:
         train: Labels (N,) of the train split, none negative.
         test: Labels (N,) of the test split, none negative.
         class_names: The names, in the labels' order.
+        named: What to call the labels in an error.
 
     Raises:
         InvalidInputError: If a label has no class, there is only one class, or a class has less than two training
@@ -168,22 +203,22 @@ def check_classes(train: NDArray[Any], test: NDArray[Any], class_names: tuple[st
     """
     present, counts = np.unique(train, return_counts=True)
     classes = int(present[-1]) + 1 if class_names is None else len(class_names)
-    known = f"{'y_train' if class_names is None else 'class_names'} has {classes} classes, from 0"
-    _check_below(classes, train, "y_train", known)
+    known = f"{named[0] if class_names is None else 'class_names'} has {classes} classes, from 0"
+    _check_below(classes, train, named[0], known)
     if classes < 2:
-        raise InvalidInputError("y_train: expected at least two classes, found one")
+        raise InvalidInputError(f"{named[0]}: expected at least two classes, found one")
     # The labels present are sorted, so the first that is not its own index follows a gap. No array of `classes`
     # entries is made before this: a stray label of 2**40 must not ask for terabytes.
     gap = next((i for i in range(classes) if i >= len(present) or present[i] != i), None)
     lone = gap if gap is not None else next((i for i in range(classes) if counts[i] < 2), None)
     if lone is not None:
         found = 0 if gap is not None else 1
-        named = f"class {lone}" if class_names is None else f"class {lone} ({class_names[lone]!r})"
+        told = f"class {lone}" if class_names is None else f"class {lone} ({class_names[lone]!r})"
         raise InvalidInputError(
-            f"y_train: {named} of {classes} has {found} images; expected at least two of each class, "
+            f"{named[0]}: {told} of {classes} has {found} images; expected at least two of each class, "
             "as one may be held out for validation"
         )
-    _check_below(classes, test, "y_test", known)
+    _check_below(classes, test, named[1], known)
     return class_names or tuple(str(i) for i in range(classes))
 
 

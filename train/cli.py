@@ -1,113 +1,127 @@
 """The command `liteport train`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from liteport.errors import IntegrityError
 from liteport.files import check_new_folder
 from liteport.terminal import progress, quiet_import
 
-from .config import TrainConfig
-from .datasets import Dataset, load_dataset
+from .config import RECIPES, Augmentation, TrainConfig
+from .datasets import Dataset, load_dataset, parse_image_size
+from .request import DATA, DESIGN, DROPOUT, Request, requested
 
 if TYPE_CHECKING:
     from .fitting import Run
 
 _DEFAULTS = TrainConfig()
-_DATA, _DESIGN, _DROPOUT, _OUT = "mnist", "baseline", 0.5, Path("run")
+_OUT = Path("run")
+_MODEL, _RECIPE, _AUGMENTATION, _QUANTIZATION = "Data and model", "Recipe", "Augmentation", "Smaller models"
 
 
-class _Start(NamedTuple):
-    """What a new training starts from."""
-
-    data: str
-    design: str
-    dropout: float
-    weights: Path | None
+def _option(help_text: str, panel: str, default: object = None, *names: str) -> Any:
+    return typer.Option(
+        *names, help=help_text, rich_help_panel=panel, show_default=default is not None and str(default)
+    )
 
 
-def _default(name: str) -> str:
-    return str(getattr(_DEFAULTS, name))
+def _setting(name: str, help_text: str) -> Any:
+    return _option(help_text, _RECIPE, getattr(_DEFAULTS, name))
 
 
-# None stands for "not given", so that --resume can refuse what it would have to ignore.
+def _change(name: str, help_text: str) -> Any:
+    return _option(help_text, _AUGMENTATION, getattr(Augmentation(), name))
+
+
+# None stands for "not given", so that a recipe or an earlier run can say what then holds.
 def train(
-    data: Annotated[
-        str | None, typer.Option(help="mnist, fashion_mnist, or the path of an .npz file.", show_default=_DATA)
+    context: typer.Context,
+    data: Annotated[str | None, _option("mnist, fashion_mnist, an .npz file or a folder.", _MODEL, DATA)] = None,
+    image_size: Annotated[str | None, _option("64 or 64x48: resize a folder's images.", _MODEL)] = None,
+    skip_corrupt: Annotated[
+        bool | None, _option("Leave out unreadable images.", _MODEL, None, "--skip-corrupt")
     ] = None,
-    design: Annotated[str | None, typer.Option(help="Name of a design.", show_default=_DESIGN)] = None,
-    epochs: Annotated[
-        int | None, typer.Option(help="Passes over the training images.", show_default=_default("epochs"))
+    design: Annotated[str | None, _option("Name of a design, or module:function.", _MODEL, DESIGN)] = None,
+    dropout: Annotated[float | None, _option("Part of the features dropped.", _MODEL, DROPOUT)] = None,
+    start: Annotated[
+        Path | None,
+        _option("Train a run's model further; or with a training.json, train the same again.", _MODEL, None, "--from"),
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step.", show_default=_default("batch_size"))] = None,
-    learning_rate: Annotated[
-        float | None, typer.Option(help="The schedule's highest.", show_default=_default("learning_rate"))
+    weights: Annotated[Path | None, _option("Start from the weights in this file.", _MODEL)] = None,
+    teacher: Annotated[Path | None, _option("A run to learn from besides the labels.", _MODEL)] = None,
+    recipe: Annotated[str | None, _option(f"{', '.join(RECIPES)}.", _RECIPE, "default")] = None,
+    epochs: Annotated[int | None, _setting("epochs", "Passes over the training images.")] = None,
+    batch_size: Annotated[int | None, _setting("batch_size", "Images a step.")] = None,
+    learning_rate: Annotated[float | None, _setting("learning_rate", "The schedule's highest.")] = None,
+    schedule: Annotated[str | None, _setting("schedule", "one-cycle, cosine or constant.")] = None,
+    weight_decay: Annotated[float | None, _setting("weight_decay", "AdamW's.")] = None,
+    label_smoothing: Annotated[float | None, _setting("label_smoothing", "Part of a label for all classes.")] = None,
+    ema: Annotated[float | None, _setting("ema", "Momentum of the weights' average; 0 is off.")] = None,
+    distillation: Annotated[float | None, _setting("distillation", "A teacher's part in the loss.")] = None,
+    temperature: Annotated[float | None, _setting("temperature", "Softens a teacher's answers.")] = None,
+    patience: Annotated[int | None, _setting("patience", "Stop after so many epochs without a better one.")] = None,
+    precision: Annotated[str | None, _setting("precision", "auto, float32 or mixed_bfloat16.")] = None,
+    seed: Annotated[int | None, _setting("seed", "Of weights, split, order, augmentation, dropout.")] = None,
+    augment: Annotated[
+        bool | None, _option("Take the images as they are.", _AUGMENTATION, None, " /--no-augment")
     ] = None,
-    schedule: Annotated[
-        str | None, typer.Option(help="one-cycle or constant.", show_default=_default("schedule"))
+    shift: Annotated[float | None, _change("shift", "Part of the size.")] = None,
+    rotation: Annotated[float | None, _change("rotation", "Degrees.")] = None,
+    zoom: Annotated[float | None, _change("zoom", "Part of the size.")] = None,
+    shear: Annotated[float | None, _change("shear", "Degrees.")] = None,
+    elastic: Annotated[float | None, _change("elastic", "Smooth bending, part of the size.")] = None,
+    erasing: Annotated[float | None, _change("erasing", "Probability of a painted-over rectangle.")] = None,
+    flip: Annotated[bool | None, _change("flip", "Mirror half of the images.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = _OUT,
+    csv: Annotated[bool | None, typer.Option("--csv", help="Write history.csv.", show_default=False)] = None,
+    tensorboard: Annotated[
+        bool | None, typer.Option("--tensorboard", help="Write TensorBoard's event files.", show_default=False)
     ] = None,
-    dropout: Annotated[
-        float | None, typer.Option(help="Part of the features dropped while training.", show_default=str(_DROPOUT))
-    ] = None,
-    shift: Annotated[
-        int | None,
-        typer.Option(help="Move training images by up to so many pixels.", show_default=_default("shift")),
-    ] = None,
-    precision: Annotated[
-        str | None,
-        typer.Option(
-            help="auto, float32 or mixed_bfloat16; what is saved is float32.", show_default=_default("precision")
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="Of weights, split, order, shifts and dropout.", show_default=_default("seed"))
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder to write.", show_default=str(_OUT))] = None,
-    weights: Annotated[Path | None, typer.Option(help="Start from the weights in this file.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with the stopped training in this folder.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an older run folder.")] = False,
 ) -> None:
     """Train a classifier; write the model, its record and plots into a folder."""
-    settings = {
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "schedule": schedule,
-        "shift": shift,
-        "precision": precision,
-        "seed": seed,
-    }
-    others = {"data": data, "design": design, "dropout": dropout, "out": out, "weights": weights}
-    given: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
+    given = {name: value for name, value in context.params.items() if value is not None}
+    if image_size is not None:
+        given["image_size"] = parse_image_size(image_size)
     if resume is None:
-        start = _Start(data or _DATA, design or _DESIGN, _DROPOUT if dropout is None else dropout, weights)
-        _report(_train(start, TrainConfig(**given), out or _OUT, force))
+        check_new_folder(out, force=force, marker="training.json")
+        _report(_train(requested(given), out, force))
         return
-    refused = [*given, *(name for name, value in others.items() if value is not None), *(["force"] if force else [])]
+    own = ("resume",) + (() if out != _OUT else ("out",)) + (() if force else ("force",))
+    refused = [name for name in given if name not in own]
     if refused:
-        options = ", ".join(f"--{name.replace('_', '-')}" for name in refused)
+        options = ", ".join(f"--{'from' if name == 'start' else name.replace('_', '-')}" for name in refused)
         raise typer.BadParameter(f"it keeps the settings it was started with; drop {options}", param_hint="--resume")
     _report(_resume(resume))
 
 
-def _train(start: _Start, config: TrainConfig, out: Path, force: bool) -> "Run":
-    check_new_folder(out, force=force, marker="training.json")
-    dataset = load_dataset(start.data, seed=config.seed)
+def _train(request: Request, out: Path, force: bool) -> "Run":
+    with progress() as show:
+        dataset = load_dataset(**request.data, progress=show)
+    if request.digest not in (None, dataset.digest):
+        raise IntegrityError(
+            f"{dataset.source} is not the data that was recorded; name it, --data, to train all the same"
+        )
     _describe(dataset)
-    quiet_import("tensorflow", "train")
-    from .designs import build_model
     from .fitting import fit
-    from .weights import load_weights
 
-    model = build_model(
-        start.design, dataset.input_shape, len(dataset.class_names), dropout=start.dropout, seed=config.seed
-    )
-    if start.weights is not None:
-        load_weights(model, start.weights)
+    model = request.origin.build(dataset, request.config.seed)
     model.summary(print_fn=typer.echo)
     with progress() as show:
-        return fit(model, dataset, config, out=out, force=force, design=start.design, progress=show)
+        return fit(
+            model,
+            dataset,
+            request.config,
+            out=out,
+            force=force,
+            origin=request.origin,
+            teacher=request.teacher,
+            logs=request.logs,
+            progress=show,
+        )
 
 
 def _resume(folder: Path) -> "Run":
@@ -129,6 +143,7 @@ def _report(run: "Run") -> None:
     policy, ratio = run.precision
     measured = "" if ratio is None else f" (a step in mixed_bfloat16 took {ratio:.2f} of one in float32)"
     typer.echo(f"trained {run.epochs_done} epochs in {run.seconds:.0f} s, computing in {policy}{measured}")
+    typer.echo(f"epoch {run.best_epoch} was best on the validation split; its model is kept")
     for name, figures in (("validation", run.validation), ("test", run.test)):
         typer.echo(f"{name:>10}: accuracy {figures.accuracy:.2%}, loss {figures.loss:.4f}")
     typer.echo(f"wrote {run.path}")

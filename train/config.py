@@ -1,62 +1,17 @@
-"""The settings of a training."""
+"""The settings of a training, and the recipes: settings that belong together."""
 
+import dataclasses
 import math
-from dataclasses import dataclass
-from typing import Literal, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
 
 from liteport.errors import InvalidInputError, unknown_name
 
-Schedule = Literal["one-cycle", "constant"]
+Schedule = Literal["one-cycle", "cosine", "constant"]
 Precision = Literal["auto", "float32", "mixed_bfloat16"]
 
 _LARGEST_SEED = 2**31 - 1
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How to train; checked when it is made.
-
-    Attributes:
-        epochs: Passes over the training images.
-        batch_size: Images a step.
-        learning_rate: The highest of the schedule.
-        schedule: `"one-cycle"` rises linearly from a tenth of the learning rate for a quarter of the steps and falls
-            to nearly zero by a cosine; `"constant"` stays.
-        weight_decay: AdamW's, times the learning rate a step.
-        label_smoothing: The part of each one-hot label that is spread over all classes.
-        shift: Each training image is moved by up to so many pixels, at random, and filled with zeros; 0 is off.
-        precision: `"mixed_bfloat16"` computes in bfloat16 and keeps float32 weights; `"auto"` takes it where the CPU
-            has instructions for it and a measurement shows it to be faster. What is saved is float32 in any case.
-        seed: Of the order of the images, the shifts and the dropout.
-
-    Raises:
-        InvalidInputError: If a value is out of its range or a name is unknown.
-    """
-
-    epochs: int = 5
-    batch_size: int = 128
-    learning_rate: float = 3e-3
-    schedule: Schedule = "one-cycle"
-    weight_decay: float = 1e-3
-    label_smoothing: float = 0.0
-    shift: int = 1
-    precision: Precision = "auto"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, low, high in (
-            ("epochs", 1, math.inf),
-            ("batch_size", 1, math.inf),
-            ("shift", 0, math.inf),
-            ("seed", 0, _LARGEST_SEED),
-        ):
-            _check_integer(name, getattr(self, name), low, high)
-        _check(0 < self.learning_rate < math.inf, "learning_rate", "above 0", self.learning_rate)
-        _check(0 <= self.weight_decay < math.inf, "weight_decay", "0 or more", self.weight_decay)
-        _check(0 <= self.label_smoothing < 1, "label_smoothing", "from 0 to below 1", self.label_smoothing)
-        for name, known in (("schedule", get_args(Schedule)), ("precision", get_args(Precision))):
-            if getattr(self, name) not in known:
-                raise unknown_name(name, getattr(self, name), known)
 
 
 def _check_integer(name: str, value: object, low: int, high: float) -> None:
@@ -68,3 +23,156 @@ def _check_integer(name: str, value: object, low: int, high: float) -> None:
 def _check(good: bool, name: str, expected: str, found: object) -> None:
     if not good:
         raise InvalidInputError(f"{name}: expected {expected}, found {found}")
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How training images are changed, each at random and anew in each epoch; checked when it is made.
+
+    What comes into view at the edges repeats the edge. Zeros turn a change off.
+
+    Attributes:
+        shift: Moved by up to this part of height and width.
+        rotation: Turned by up to so many degrees.
+        zoom: Magnified or made smaller by up to this part, height and width each by itself.
+        shear: Slanted by up to so many degrees.
+        elastic: Bent: the standard deviation of each point's displacement, as a part of the image's size, by a smooth
+            random field (P. Simard, D. Steinkraus, J. Platt, "Best Practices for Convolutional Neural Networks", 2003).
+        erasing: The probability that a rectangle of 2 % to 20 % of the image is painted over with one grey (Z. Zhong et
+            al., "Random Erasing Data Augmentation", arXiv 1708.04896).
+        flip: Whether half of the images are mirrored, left to right.
+
+    Raises:
+        InvalidInputError: If a value is out of its range.
+    """
+
+    shift: float = 0.06
+    rotation: float = 8.0
+    zoom: float = 0.08
+    shear: float = 6.0
+    elastic: float = 0.02
+    erasing: float = 0.0
+    flip: bool = False
+
+    def __post_init__(self) -> None:
+        for name, below in (("shift", 1), ("rotation", 181), ("zoom", 1), ("shear", 60), ("elastic", 1)):
+            _check(0 <= getattr(self, name) < below, name, f"from 0 to below {below}", getattr(self, name))
+        _check(0 <= self.erasing <= 1, "erasing", "from 0 to 1", self.erasing)
+
+    @property
+    def moves(self) -> bool:
+        """Whether pixels change their places."""
+        return any((self.shift, self.rotation, self.zoom, self.shear, self.elastic, self.flip))
+
+
+NO_AUGMENTATION = Augmentation(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, False)
+"""Images as they are."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train; checked when it is made.
+
+    Attributes:
+        epochs: Passes over the training images.
+        batch_size: Images a step.
+        learning_rate: The highest of the schedule.
+        schedule: `"one-cycle"` rises linearly from a tenth of the learning rate for a quarter of the steps and falls
+            to nearly zero by a cosine; `"cosine"` only falls; `"constant"` stays.
+        weight_decay: AdamW's, times the learning rate a step; with 0 it is Adam.
+        label_smoothing: The part of each one-hot label that is spread over all classes.
+        ema: The momentum of the exponential moving average of the weights, which is what is measured and saved; 0
+            takes the weights themselves. A short training has a shorter memory: at most 1 - 10 / steps.
+        augmentation: How training images are changed.
+        distillation: With a teacher, the part that its answers have in the loss; the labels have the rest.
+        temperature: With a teacher, what both sides' logits are divided by before they are compared.
+        patience: Stop when so many epochs have brought no better one on the validation split; 0 is off.
+        precision: `"mixed_bfloat16"` computes in bfloat16 and keeps float32 weights; `"auto"` takes it where the CPU
+            has instructions for it and a measurement shows it to be faster. What is saved is float32 in any case.
+        seed: Of the order of the images, their augmentation and the dropout.
+
+    Raises:
+        InvalidInputError: If a value is out of its range or a name is unknown.
+    """
+
+    epochs: int = 20
+    batch_size: int = 128
+    learning_rate: float = 3e-3
+    schedule: Schedule = "one-cycle"
+    weight_decay: float = 1e-3
+    label_smoothing: float = 0.05
+    ema: float = 0.99
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    distillation: float = 0.5
+    temperature: float = 2.0
+    patience: int = 0
+    precision: Precision = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("epochs", 1, math.inf),
+            ("batch_size", 1, math.inf),
+            ("patience", 0, math.inf),
+            ("seed", 0, _LARGEST_SEED),
+        ):
+            _check_integer(name, getattr(self, name), low, high)
+        for name in ("learning_rate", "temperature"):
+            _check(0 < getattr(self, name) < math.inf, name, "above 0", getattr(self, name))
+        _check(0 <= self.weight_decay < math.inf, "weight_decay", "0 or more", self.weight_decay)
+        for name in ("label_smoothing", "ema"):
+            _check(0 <= getattr(self, name) < 1, name, "from 0 to below 1", getattr(self, name))
+        _check(0 <= self.distillation <= 1, "distillation", "from 0 to 1", self.distillation)
+        for name, known in (("schedule", get_args(Schedule)), ("precision", get_args(Precision))):
+            if getattr(self, name) not in known:
+                raise unknown_name(name, getattr(self, name), known)
+
+    @classmethod
+    def from_json(cls, recorded: Mapping[str, Any]) -> "TrainConfig":
+        """Reads what `dataclasses.asdict` gave.
+
+        Raises:
+            InvalidInputError: If a value is out of its range.
+            TypeError: If a field is unknown.
+        """
+        return cls(**{**recorded, "augmentation": Augmentation(**recorded["augmentation"])})
+
+    def changed(self, **settings: Any) -> "TrainConfig":
+        """Returns a copy with other values; fields of the augmentation are given by their own names."""
+        moves = {name: settings.pop(name) for name in AUGMENTATION_FIELDS if name in settings}
+        augmentation = dataclasses.replace(settings.pop("augmentation", self.augmentation), **moves)
+        return dataclasses.replace(self, augmentation=augmentation, **settings)
+
+
+AUGMENTATION_FIELDS = tuple(one.name for one in dataclasses.fields(Augmentation))
+
+RECIPES: dict[str, TrainConfig] = {
+    "default": TrainConfig(),
+    # The same means in a quarter of the time.
+    "quick": TrainConfig(epochs=5, augmentation=Augmentation(rotation=5.0, zoom=0.05, shear=3.0, elastic=0.0)),
+    # What a tutorial does, for comparison.
+    "plain": TrainConfig(
+        epochs=10,
+        learning_rate=1e-3,
+        schedule="constant",
+        weight_decay=0.0,
+        label_smoothing=0.0,
+        ema=0.0,
+        augmentation=NO_AUGMENTATION,
+        precision="float32",
+    ),
+    # For a model that is trained already: small steps, from the first one downwards.
+    "fine-tune": TrainConfig(epochs=6, learning_rate=3e-4, schedule="cosine", weight_decay=0.0, ema=0.0),
+}
+"""The recipes by name."""
+
+
+def recipe(name: str) -> TrainConfig:
+    """Returns a recipe.
+
+    Raises:
+        InvalidInputError: If there is none of that name.
+    """
+    if name not in RECIPES:
+        raise unknown_name("recipe", name, RECIPES)
+    return RECIPES[name]

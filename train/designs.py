@@ -1,11 +1,13 @@
 """The designs of models that can be trained by name. Another one is a function and a row of `DESIGNS`."""
 
+import inspect
 from typing import Protocol
 
 import keras
 from keras import layers
 
 from liteport.errors import InvalidInputError, unknown_name
+from liteport.foreign import FOREIGN_ERRORS, import_object, one_line
 
 from .arrays import CHANNELS
 from .precision import policy_set_to
@@ -51,7 +53,8 @@ def build_model(
     """Builds an untrained classifier in float32, whatever Keras's global policy is.
 
     Args:
-        design: A name of `DESIGNS`.
+        design: A name of `DESIGNS`, or `module:function`: one that takes `input_shape` and `classes`, and where it
+            has such a parameter `dropout`, and returns a Keras model from pixels scaled to [0, 1] to probabilities.
         input_shape: (H, W, C) of one image, C one or three. The model takes pixels scaled to [0, 1].
         classes: The number of classes, at least two.
         dropout: The part of the features dropped while training.
@@ -59,13 +62,15 @@ def build_model(
             TensorFlow; None leaves them alone.
 
     Returns:
-        A model from the input `"input"` (N, H, W, C) to the layer `"output"`: probabilities (N, classes).
+        A model from the input `"input"` (N, H, W, C) to the layer `"output"`: probabilities (N, classes); the names of
+        layers in another's design are its own.
 
     Raises:
-        InvalidInputError: If the design is unknown, an argument is out of range or the image is too small for it.
+        InvalidInputError: If the design is unknown, an argument is out of range or the image is too small for it; or
+            if another's function fails, or returns something else.
     """
-    if design not in DESIGNS:
-        raise unknown_name("design", design, DESIGNS)
+    if design not in DESIGNS and ":" not in design:
+        raise unknown_name("design", design, [*DESIGNS, "module:function"])
     if len(input_shape) != 3 or min(input_shape) < 1 or input_shape[2] not in CHANNELS:
         raise InvalidInputError(f"input_shape: expected (H, W, C) with one or three channels, found {input_shape}")
     if classes < 2:
@@ -75,5 +80,22 @@ def build_model(
     if seed is not None:
         keras.utils.set_random_seed(seed)
     with policy_set_to("float32"):
+        if design not in DESIGNS:
+            return _of_user(design, input_shape, classes, dropout)
         image = keras.Input(input_shape, name="input")
         return keras.Model(image, DESIGNS[design](image, classes, dropout=dropout), name=design)
+
+
+def _of_user(design: str, input_shape: tuple[int, int, int], classes: int, dropout: float) -> keras.Model:
+    function = import_object(design, "design", "my_designs:small_cnn")
+    try:
+        takes_dropout = "dropout" in inspect.signature(function).parameters
+        model = function(input_shape, classes, **({"dropout": dropout} if takes_dropout else {}))
+    except FOREIGN_ERRORS as error:
+        raise InvalidInputError(
+            f"design {design} failed for input_shape {input_shape} and {classes} classes: "
+            f"{type(error).__name__}: {one_line(error)}"
+        ) from error
+    if not isinstance(model, keras.Model):
+        raise InvalidInputError(f"design {design} returned a {type(model).__name__}; expected a keras.Model")
+    return model

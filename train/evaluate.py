@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import Split
+from .arrays import Images, Split
 from .pipeline import scaled
 
 _PIXELS_AT_ONCE = 400_000  # 500 images of MNIST
@@ -25,8 +25,8 @@ class Metrics(NamedTuple):
     accuracy: float
 
 
-def probabilities(model: keras.Model, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Returns the model's output (N, classes) for raw pixels (N, H, W, C)."""
+def probabilities(model: keras.Model, images: Images) -> NDArray[np.float32]:
+    """Returns the model's output (N, classes) for raw pixels (N, H, W, C), read some at a time."""
     step = max(1, _PIXELS_AT_ONCE // (images.shape[1] * images.shape[2]))
     # called directly: Model.predict would trace a new graph for each model and size of the last batch
     parts = [model(scaled(images[i : i + step]), training=False) for i in range(0, len(images), step)]

@@ -1,10 +1,12 @@
-"""Images on their way into a model: order, random shifts, scaling, one-hot labels."""
+"""Images on their way into a model: order, scaling, augmentation, labels."""
 
+import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from .arrays import Split
+from .augmentation import augmented
 from .config import TrainConfig
 
 SCALE = 1 / 255
@@ -15,16 +17,18 @@ class EpochPipeline:
     """Makes the batches of each epoch from (seed, epoch) alone, so that a resumed training sees what it would have.
 
     Args:
-        split: The images to train with; they are held once, as uint8.
+        split: The images to train with. An array is held once, as uint8; files are read batch by batch.
         classes: The depth of the one-hot labels.
-        config: Batch size, shift and seed.
+        config: Batch size, augmentation and seed.
+        teacher: A model whose answers to the same images are added to the labels.
     """
 
-    def __init__(self, split: Split, classes: int, config: TrainConfig) -> None:
-        self._images = tf.constant(split.images)
+    def __init__(self, split: Split, classes: int, config: TrainConfig, teacher: keras.Model | None = None) -> None:
+        self._images = tf.constant(split.images) if isinstance(split.images, np.ndarray) else split.images
         self._labels = tf.constant(split.labels)
         self._classes = classes
         self._config = config
+        self._teacher = teacher
 
     @property
     def steps(self) -> int:
@@ -32,7 +36,9 @@ class EpochPipeline:
         return -(-len(self._labels) // self._config.batch_size)
 
     def batches(self, epoch: int) -> tf.data.Dataset:
-        """Returns the batches of an epoch: float32 (N, H, W, C) in [0, 1] and one-hot float32 (N, classes).
+        """Returns the batches of an epoch: float32 images (N, H, W, C) in [0, 1], and what is to be learned of them.
+
+        That is float32 one-hot labels (N, classes), and with a teacher its probabilities behind them (N, 2 × classes).
 
         Args:
             epoch: From zero.
@@ -42,30 +48,22 @@ class EpochPipeline:
         epoch_seed = int(np.random.SeedSequence([self._config.seed, epoch]).generate_state(1)[0])
 
         def prepare(number: tf.Tensor, chosen: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            images = tf.gather(self._images, chosen)
-            if self._config.shift:
-                images = shifted(images, self._config.shift, tf.stack([tf.cast(epoch_seed, tf.int64), number]))
-            return scaled(images), tf.one_hot(tf.gather(self._labels, chosen), self._classes)
+            seed = tf.stack([tf.cast(epoch_seed, tf.int64), number])
+            images = augmented(scaled(self._raw(chosen)), self._config.augmentation, seed)
+            labels = tf.one_hot(tf.gather(self._labels, chosen), self._classes)
+            if self._teacher is not None:
+                labels = tf.concat([labels, self._teacher(images, training=False)], axis=1)
+            return images, labels
 
         return indices.map(prepare, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+    def _raw(self, chosen: tf.Tensor) -> tf.Tensor:
+        if isinstance(self._images, tf.Tensor):
+            return tf.gather(self._images, chosen)
+        read = tf.numpy_function(self._images.__getitem__, [chosen], tf.uint8, stateful=False)
+        return tf.ensure_shape(read, [None, *self._images.shape[1:]])
 
 
 def scaled(images: tf.Tensor | NDArray[np.uint8]) -> tf.Tensor:
     """Turns raw pixels into model input: uint8 (N, H, W, C) to float32 in [0, 1]."""
     return tf.cast(images, tf.float32) * SCALE
-
-
-def shifted(images: tf.Tensor, most: int, seed: tf.Tensor) -> tf.Tensor:
-    """Moves each image by its own random distance, from -most to most pixels in either direction, over zeros.
-
-    Args:
-        images: (N, H, W, C).
-        most: Pixels.
-        seed: Two integers; equal seeds give equal shifts.
-    """
-    shape = tf.shape(images)
-    padded = tf.pad(images, [[0, 0], [most, most], [most, most], [0, 0]])
-    offsets = tf.random.stateless_uniform([2, shape[0], 1], seed, 0, 2 * most + 1, tf.int32)
-    rows = tf.gather(padded, offsets[0] + tf.range(shape[1]), axis=1, batch_dims=1)
-    moved = tf.gather(rows, offsets[1] + tf.range(shape[2]), axis=2, batch_dims=1)
-    return tf.ensure_shape(moved, images.shape)

@@ -4,6 +4,7 @@ Matplotlib's object interface keeps no global state and needs no display.
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,8 +17,11 @@ from numpy.typing import NDArray
 from liteport.files import replacing
 
 from .arrays import Split
+from .balance import imbalance
 from .datasets import Dataset
-from .record import History
+
+if TYPE_CHECKING:  # it brings TensorFlow, which pictures of data need not wait for
+    from .record import History
 
 # Two colours of Okabe and Ito's palette (2008), and black: told apart by readers with any colour vision.
 _BLUE, _ORANGE, _BLACK = "#0072B2", "#D55E00", "#000000"
@@ -25,6 +29,7 @@ _DPI = 120
 _MOST_NAMED = 30  # above so many classes their names are no longer readable on an axis
 _MOST_ROWS = 12
 _COLUMNS = 10
+_MOST_PIXELS = 128
 _MOST_CELLS_WRITTEN = 15
 _MOST_MISTAKES = 30
 
@@ -36,7 +41,7 @@ def save_data_plots(dataset: Dataset, folder: Path) -> None:
     _save(samples(dataset.train, dataset.class_names), folder / "samples.png")
 
 
-def save_result_plots(history: History, predicted: NDArray[np.float32], dataset: Dataset, folder: Path) -> None:
+def save_result_plots(history: "History", predicted: NDArray[np.float32], dataset: Dataset, folder: Path) -> None:
     """Writes `curves.png`, `confusion.png` and `mistakes.png` into a folder, which is made if it does not exist.
 
     Args:
@@ -53,32 +58,36 @@ def save_result_plots(history: History, predicted: NDArray[np.float32], dataset:
 
 
 def label_distribution(dataset: Dataset) -> Figure:
-    """Draws the number of images of each class, one panel a split."""
+    """Draws the number of images of each class, one panel a split, with a line at their mean."""
     classes = len(dataset.class_names)
     figure = _figure(min(14.0, max(7.0, 1.5 + 0.45 * classes)), 7.5)
     panels = figure.subplots(3, 1, sharex=True)
-    splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
-    for axes, (name, split) in zip(panels, splits.items(), strict=True):
+    for axes, (name, split) in zip(panels, dataset.splits.items(), strict=True):
+        mean = len(split.labels) / classes
         axes.bar(range(classes), np.bincount(split.labels, minlength=classes), color=_BLUE)
-        axes.set_title(f"{name}: {len(split.labels):,} images", loc="left", fontsize=10)
+        axes.axhline(mean, color=_ORANGE, linestyle="--")
+        axes.set_title(f"{name}: {len(split.labels):,} images, {mean:,.1f} a class (line)", loc="left", fontsize=10)
         axes.set_ylabel("images")
         _plain(axes)
     _name_classes(panels[-1], dataset.class_names, "x")
-    figure.suptitle(f"{dataset.name}: images of each class")
+    ratio = imbalance(dataset).ratio
+    figure.suptitle(f"{dataset.name}: images of each class, {ratio:.2f} : 1 from largest to smallest on train")
     return figure
 
 
 def samples(split: Split, class_names: tuple[str, ...]) -> Figure:
     """Draws the first images of each class, one row a class, the first classes where there are many."""
     rows = min(len(class_names), _MOST_ROWS)
-    _, height, width, channels = split.images.shape
+    _, full_height, full_width, channels = split.images.shape
+    step = -(-max(full_height, full_width) // _MOST_PIXELS)  # no more than are shown
+    height, width = -(-full_height // step), -(-full_width // step)
     gap = max(1, height // 14)
     paper = 0 if channels == 1 else 255  # in the grey map used here zero is white
     mosaic = np.full((rows * (height + gap), _COLUMNS * (width + gap), channels), paper, dtype=np.uint8)
     for label in range(rows):
         for column, index in enumerate(np.flatnonzero(split.labels == label)[:_COLUMNS]):
             top, left = label * (height + gap), column * (width + gap)
-            mosaic[top : top + height, left : left + width] = split.images[index]
+            mosaic[top : top + height, left : left + width] = split.images[index][::step, ::step]
     figure = _figure(9.0, 0.6 + 0.9 * rows * height / width)
     axes = figure.subplots()
     _bare(axes)
@@ -90,7 +99,7 @@ def samples(split: Split, class_names: tuple[str, ...]) -> Figure:
     return figure
 
 
-def curves(history: History) -> Figure:
+def curves(history: "History") -> Figure:
     """Draws loss and accuracy after each epoch, for the train and the validation split."""
     figure = _figure(10.0, 4.2)
     epochs = range(1, len(history["loss"]) + 1)

@@ -1,32 +1,95 @@
 """Loss, optimizer and schedule of a training."""
 
 import keras
+from keras import ops
 
 from .config import TrainConfig
 
 _WARM_UP = 0.25
 _START = 0.1
 _END = 1e-3
+_LEAST_MEMORIES = 10
+"""A training is at least so many times as long as the memory of its weights' average."""
 
 
-def compile_for_training(model: keras.Model, config: TrainConfig, steps_per_epoch: int) -> None:
-    """Compiles a model with AdamW, categorical cross-entropy and accuracy, and builds the optimizer's state.
+class Optimizer(keras.optimizers.AdamW):
+    """AdamW that keeps an average of the weights beside them.
+
+    Keras replaces the weights by their average at the end of each `fit`, which here is the end of each epoch.
+    """
+
+    def finalize_variable_values(self, var_list: list[keras.Variable]) -> None:
+        """Leaves the weights as they are."""
+
+    def averaged_into(self, variables: list[keras.Variable]) -> None:
+        """Replaces trainable variables by their average, where one is kept."""
+        super().finalize_variable_values(variables)
+
+
+class DistillationLoss(keras.losses.Loss):
+    """Cross-entropy with the labels, and with a teacher's answers softened by a temperature.
+
+    G. Hinton, O. Vinyals, J. Dean, "Distilling the Knowledge in a Neural Network" (arXiv 1503.02531). The second part
+    is multiplied by the temperature's square, which keeps its gradients as large as the first's.
+
+    Args:
+        part: What the teacher's answers have in the loss; the labels have the rest.
+        temperature: What both sides' logits are divided by.
+        label_smoothing: Of the labels.
+    """
+
+    def __init__(self, part: float, temperature: float, label_smoothing: float) -> None:
+        super().__init__()
+        self._part = part
+        self._temperature = temperature
+        self._label_smoothing = label_smoothing
+
+    def call(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
+        """Returns the loss of each image (N,); see `EpochPipeline.batches` for `y_true`."""
+        classes = y_pred.shape[-1]
+        labels, teacher = y_true[:, :classes], y_true[:, classes:]
+        hard = keras.losses.categorical_crossentropy(labels, y_pred, label_smoothing=self._label_smoothing)
+        soft = keras.losses.categorical_crossentropy(self._softened(teacher), self._softened(y_pred))
+        return (1 - self._part) * hard + self._part * self._temperature**2 * soft
+
+    def _softened(self, probabilities: keras.KerasTensor) -> keras.KerasTensor:
+        # the logits up to a constant, which the softmax takes out
+        return ops.softmax(ops.log(ops.maximum(probabilities, keras.config.epsilon())) / self._temperature)
+
+
+def accuracy(y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
+    """Tells for each image (N,) whether the label's class is the most probable; a teacher's answers are left out."""
+    return keras.metrics.categorical_accuracy(y_true[:, : y_pred.shape[-1]], y_pred)
+
+
+def compile_for_training(
+    model: keras.Model, config: TrainConfig, steps_per_epoch: int, *, taught: bool = False
+) -> Optimizer:
+    """Compiles a model, and builds the optimizer's state.
 
     Args:
         model: A classifier with probabilities as output.
-        config: Learning rate, schedule, weight decay and label smoothing.
+        config: Learning rate, schedule, weight decay, label smoothing, average of weights.
         steps_per_epoch: Batches of an epoch.
+        taught: Whether there is a teacher.
     """
-    optimizer = keras.optimizers.AdamW(
-        learning_rate(config, steps_per_epoch * config.epochs), weight_decay=config.weight_decay
+    steps = steps_per_epoch * config.epochs
+    optimizer = Optimizer(
+        learning_rate(config, steps),
+        weight_decay=config.weight_decay,
+        use_ema=config.ema > 0,
+        ema_momentum=max(0.0, min(config.ema, 1 - _LEAST_MEMORIES / steps)),
     )
     model.compile(
         optimizer,
-        keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing),
-        metrics=["accuracy"],
+        DistillationLoss(config.distillation, config.temperature, config.label_smoothing)
+        if taught
+        else keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing),
+        metrics=[accuracy],
         jit_compile=False,  # XLA on a CPU was measured to be ten times slower
     )
     optimizer.build(model.trainable_variables)
+    return optimizer
 
 
 def learning_rate(config: TrainConfig, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
@@ -35,10 +98,13 @@ def learning_rate(config: TrainConfig, steps: int) -> float | keras.optimizers.s
     The one-cycle schedule follows L. Smith and N. Topin, "Super-Convergence" (2018), with the cosine fall that became
     usual after it: a tenth of the learning rate, up to it in a quarter of the steps, down to a thousandth.
     """
+    schedules = keras.optimizers.schedules
     if config.schedule == "constant":
         return config.learning_rate
+    if config.schedule == "cosine":
+        return schedules.CosineDecay(config.learning_rate, decay_steps=steps, alpha=_END)
     warm_up = max(1, int(steps * _WARM_UP))
-    return keras.optimizers.schedules.CosineDecay(
+    return schedules.CosineDecay(
         initial_learning_rate=config.learning_rate * _START,
         decay_steps=max(1, steps - warm_up),
         alpha=_END,

@@ -20,11 +20,7 @@ from .evaluate import Metrics, evaluate, metrics, probabilities
 from .pipeline import EpochPipeline
 from .precision import ChosenPrecision, copy_with_policy
 from .recipe import compile_for_training
-from .record import Progress, save_run
-
-_NOTHING_DONE = Progress(
-    {"loss": [], "accuracy": [], "val_loss": [], "val_accuracy": []}, 0.0, Metrics(math.nan, math.nan)
-)
+from .record import NOTHING_DONE, Progress, save_run
 
 
 class Training:
@@ -32,7 +28,8 @@ class Training:
 
     Attributes:
         trained: Compiled; computes in the chosen precision.
-        model: Float32, not compiled; gets the weights of `trained` after each epoch, and is measured and saved.
+        model: Float32, not compiled; after each epoch it has the weights of `trained`, or their average, and is
+            measured; at the end it has those of the best epoch.
         progress: How far the training is.
     """
 
@@ -43,16 +40,19 @@ class Training:
         config: TrainConfig,
         precision: ChosenPrecision,
         pipeline: EpochPipeline,
-        progress: Progress = _NOTHING_DONE,
+        *,
+        taught: bool = False,
+        progress: Progress = NOTHING_DONE,
     ) -> None:
         self.model = copy_with_policy(model, "float32")
         self.trained = copy_with_policy(model, precision.policy)
-        compile_for_training(self.trained, config, pipeline.steps)
         self.dataset = dataset
         self.config = config
         self.precision = precision
         self.progress = progress
+        self._optimizer = compile_for_training(self.trained, config, pipeline.steps, taught=taught)
         self._pipeline = pipeline
+        self._best = self.model.get_weights()
 
     @property
     def epochs_done(self) -> int:
@@ -60,9 +60,11 @@ class Training:
         return self.progress.epochs_done
 
     @property
-    def epochs_left(self) -> int:
-        """The number of epochs still to run."""
-        return self.config.epochs - self.epochs_done
+    def goes_on(self) -> bool:
+        """Whether there is another epoch to run."""
+        waited = self.epochs_done - self.progress.best_epoch
+        stalled = bool(self.config.patience) and waited >= self.config.patience
+        return self.epochs_done < self.config.epochs and not stalled
 
     def run_epoch(self, show: ProgressCallback) -> None:
         """Trains one epoch and measures the model on the validation split.
@@ -82,27 +84,34 @@ class Training:
             shuffle=False,
             callbacks=[watch],
         ).history
-        self.model.set_weights(self.trained.get_weights())
+        self._take_weights()
         train = Metrics(fitted["loss"][0], fitted["accuracy"][0])
         validation = evaluate(self.model, self.dataset.validation)
-        figures = dict(zip(self.progress.history, (*train, *validation), strict=True))
         seconds = time.perf_counter() - start
-        self.progress = Progress(
-            {name: [*values, float(figures[name])] for name, values in self.progress.history.items()},
-            self.progress.seconds + seconds,
-            validation,
-        )
+        self.progress = self.progress.with_epoch(train, validation, seconds)
+        if self.progress.best_epoch == self.epochs_done:
+            self._best = self.model.get_weights()
         show(what, steps, steps, f"{_note(*train)}; validation {_note(*validation)}; {seconds:.1f} s")
 
     def measure(self) -> NDArray[np.float32]:
-        """Measures the model on the test split and returns the probabilities (N, classes) it gives there."""
+        """Measures the best epoch's model on the test split and returns the probabilities (N, classes) it gives."""
+        self.model.set_weights(self._best)
         predicted = probabilities(self.model, self.dataset.test.images)
         self.progress = replace(self.progress, test=metrics(predicted, self.dataset.test.labels))
         return predicted
 
     def save(self, folder: Path, description: dict[str, Any]) -> None:
         """Replaces the files in a run folder; see `record.save_run`."""
-        save_run(folder, description, self.progress, self.model, self.trained)
+        is_best = self.progress.best_epoch == self.epochs_done or self.progress.test is not None
+        save_run(folder, description, self.progress, self.model if is_best else None, self.trained)
+
+    def _take_weights(self) -> None:
+        """Gives `model` the weights of `trained`: their average where one is kept."""
+        weights = self.trained.get_weights()
+        if self.config.ema:
+            self._optimizer.averaged_into(self.trained.trainable_variables)
+        self.model.set_weights(self.trained.get_weights())
+        self.trained.set_weights(weights)
 
 
 def _note(loss: float, accuracy: float) -> str:

@@ -66,7 +66,7 @@ def test_trains_writes_and_says_so(npz: Path, tmp_path: Path) -> None:
         (["--precision", "float23"], InvalidInputError, "did you mean 'float32'"),
         (["--epochs", "0"], InvalidInputError, "epochs: expected"),
         (["--dropout", "1"], InvalidInputError, "dropout: expected"),
-        (["--shift", "14"], InvalidInputError, "shift: expected"),
+        (["--shift", "1"], InvalidInputError, "shift: expected"),
         (["--weights", "absent.weights.h5"], NotFoundError, "does not exist"),
         (["--resume", "absent"], NotFoundError, "expected a folder that liteport train has written"),
     ],

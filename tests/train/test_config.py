@@ -1,10 +1,13 @@
+import dataclasses
+import json
 import math
 from typing import Any
 
 import pytest
 
 from liteport.errors import InvalidInputError
-from liteport.train import TrainConfig
+from liteport.train import NO_AUGMENTATION, Augmentation, TrainConfig
+from liteport.train.config import RECIPES, recipe
 
 
 @pytest.mark.parametrize(
@@ -18,7 +21,10 @@ from liteport.train import TrainConfig
         ("learning_rate", math.inf, "found inf"),
         ("weight_decay", -0.1, "weight_decay: expected 0 or more"),
         ("label_smoothing", 1.0, "label_smoothing: expected from 0 to below 1"),
-        ("shift", -1, "shift: expected a whole number from 0"),
+        ("ema", 1.0, "ema: expected from 0 to below 1"),
+        ("temperature", 0, "temperature: expected above 0"),
+        ("distillation", 1.5, "distillation: expected from 0 to 1"),
+        ("patience", -1, "patience: expected a whole number from 0"),
         ("seed", -1, "seed: expected a whole number from 0 to 2147483647"),
         ("seed", 2**31, "found 2147483648"),
         ("schedule", "one_cycle", "unknown schedule 'one_cycle'; did you mean 'one-cycle'"),
@@ -28,3 +34,39 @@ from liteport.train import TrainConfig
 def test_refuses(name: str, value: Any, message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
         TrainConfig(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("shift", -0.1, "shift: expected from 0 to below 1, found -0.1"),
+        ("rotation", math.nan, "rotation: .* found nan"),
+        ("shear", 60, "shear: expected from 0 to below 60"),
+        ("erasing", 1.1, "erasing: expected from 0 to 1"),
+    ],
+)
+def test_augmentation_refuses(name: str, value: Any, message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        Augmentation(**{name: value})
+
+
+def test_what_is_off_moves_nothing() -> None:
+    assert not NO_AUGMENTATION.moves
+    assert Augmentation().moves
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes_survive_json(name: str) -> None:
+    config = recipe(name)
+    assert TrainConfig.from_json(json.loads(json.dumps(dataclasses.asdict(config)))) == config
+
+
+def test_changes_reach_the_augmentation() -> None:
+    changed = TrainConfig().changed(epochs=3, rotation=1.0)
+    assert (changed.epochs, changed.augmentation) == (3, Augmentation(rotation=1.0))
+    assert TrainConfig().changed(augmentation=NO_AUGMENTATION, zoom=0.5).augmentation.zoom == 0.5
+
+
+def test_unknown_recipe() -> None:
+    with pytest.raises(InvalidInputError, match="did you mean 'plain'"):
+        recipe("plane")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from liteport.errors import InvalidInputError, NotFoundError
-from liteport.train import Dataset, TrainConfig, build_model, fit, load_weights
+from liteport.train import NO_AUGMENTATION, Dataset, TrainConfig, build_model, fit, load_weights
 
 SHAPE = (14, 14, 1)
 
@@ -30,7 +30,7 @@ def test_fresh_model_with_the_weights_answers_the_same(saved: Path, dataset: Dat
 
 
 def test_trains_further(saved: Path, dataset: Dataset) -> None:
-    config = TrainConfig(epochs=2, batch_size=16, shift=0)
+    config = TrainConfig(epochs=2, batch_size=16, augmentation=NO_AUGMENTATION)
     first = fit(build_model("baseline", SHAPE, 10, dropout=0.0, seed=1), dataset, config)
     further = build_model("baseline", SHAPE, 10, dropout=0.0, seed=2)
     first.model.save_weights(saved / "first.weights.h5")

@@ -1,0 +1,1 @@
+"""The layers of each design, one module a design."""
