@@ -16,6 +16,7 @@ from .datasets import Dataset, load_dataset
 if TYPE_CHECKING:
     from .designs import DESIGNS, build_model
     from .fitting import Run, fit, resume
+    from .qat import quantize_aware
     from .weights import load_weights
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "fit",
     "load_dataset",
     "load_weights",
+    "quantize_aware",
     "resume",
 ]
 
@@ -42,6 +44,7 @@ _NEEDS_TENSORFLOW = {
     "fit": "fitting",
     "resume": "fitting",
     "load_weights": "weights",
+    "quantize_aware": "qat",
 }
 
 

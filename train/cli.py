@@ -11,14 +11,14 @@ from liteport.terminal import progress, quiet_import
 
 from .config import RECIPES, Augmentation, TrainConfig
 from .datasets import Dataset, load_dataset, parse_image_size
-from .request import DATA, DESIGN, DROPOUT, Request, requested
+from .request import DATA, DESIGN, Request, requested, stages
 
 if TYPE_CHECKING:
     from .fitting import Run
 
 _DEFAULTS = TrainConfig()
 _OUT = Path("run")
-_MODEL, _RECIPE, _AUGMENTATION, _QUANTIZATION = "Data and model", "Recipe", "Augmentation", "Smaller models"
+_MODEL, _RECIPE, _AUGMENTATION, _SMALLER = "Data and model", "Recipe", "Augmentation", "Smaller models"
 
 
 def _option(help_text: str, panel: str, default: object = None, *names: str) -> Any:
@@ -44,13 +44,19 @@ def train(
         bool | None, _option("Leave out unreadable images.", _MODEL, None, "--skip-corrupt")
     ] = None,
     design: Annotated[str | None, _option("Name of a design, or module:function.", _MODEL, DESIGN)] = None,
-    dropout: Annotated[float | None, _option("Part of the features dropped.", _MODEL, DROPOUT)] = None,
+    dropout: Annotated[float | None, _option("Part of the features dropped.", _MODEL, "the design's")] = None,
     start: Annotated[
         Path | None,
         _option("Train a run's model further; or with a training.json, train the same again.", _MODEL, None, "--from"),
     ] = None,
     weights: Annotated[Path | None, _option("Start from the weights in this file.", _MODEL)] = None,
     teacher: Annotated[Path | None, _option("A run to learn from besides the labels.", _MODEL)] = None,
+    qat: Annotated[
+        bool | None, _option("Quantization-aware: train with the rounding of int8.", _SMALLER, None, "--qat")
+    ] = None,
+    weight_bits: Annotated[int | None, _option("With --qat: 8 or 4.", _SMALLER, 8)] = None,
+    sparsity: Annotated[float | None, _option("Prune this part of the weights.", _SMALLER, 0.0)] = None,
+    clusters: Annotated[int | None, _option("Different values a kernel may have.", _SMALLER, 0)] = None,
     recipe: Annotated[str | None, _option(f"{', '.join(RECIPES)}.", _RECIPE, "default")] = None,
     epochs: Annotated[int | None, _setting("epochs", "Passes over the training images.")] = None,
     batch_size: Annotated[int | None, _setting("batch_size", "Images a step.")] = None,
@@ -87,8 +93,11 @@ def train(
     if image_size is not None:
         given["image_size"] = parse_image_size(image_size)
     if resume is None:
-        check_new_folder(out, force=force, marker="training.json")
-        _report(_train(requested(given), out, force))
+        trainings = stages(given, out)
+        for _, folder in trainings:
+            check_new_folder(folder, force=force, marker="training.json")
+        for options, folder in trainings:
+            _report(_train(requested(options), folder, force))
         return
     own = ("resume",) + (() if out != _OUT else ("out",)) + (() if force else ("force",))
     refused = [name for name in given if name not in own]

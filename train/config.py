@@ -86,6 +86,8 @@ class TrainConfig:
         augmentation: How training images are changed.
         distillation: With a teacher, the part that its answers have in the loss; the labels have the rest.
         temperature: With a teacher, what both sides' logits are divided by before they are compared.
+        sparsity: The part of all kernels' weights that become zero; see `compression.Compression`.
+        clusters: How many different values a kernel has at most, on the int8 grid; 0 is off.
         patience: Stop when so many epochs have brought no better one on the validation split; 0 is off.
         precision: `"mixed_bfloat16"` computes in bfloat16 and keeps float32 weights; `"auto"` takes it where the CPU
             has instructions for it and a measurement shows it to be faster. What is saved is float32 in any case.
@@ -105,6 +107,8 @@ class TrainConfig:
     augmentation: Augmentation = field(default_factory=Augmentation)
     distillation: float = 0.5
     temperature: float = 2.0
+    sparsity: float = 0.0
+    clusters: int = 0
     patience: int = 0
     precision: Precision = "auto"
     seed: int = 0

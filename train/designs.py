@@ -9,6 +9,9 @@ from keras import layers
 from liteport.errors import InvalidInputError, unknown_name
 from liteport.foreign import FOREIGN_ERRORS, import_object, one_line
 
+from .architectures.fast import fast
+from .architectures.mobile import mobile
+from .architectures.tiny import tiny
 from .arrays import CHANNELS
 from .precision import policy_set_to
 
@@ -16,11 +19,11 @@ from .precision import policy_set_to
 class Design(Protocol):
     """Makes the layers of a design."""
 
-    def __call__(self, image: keras.KerasTensor, classes: int, *, dropout: float) -> keras.KerasTensor:
+    def __call__(self, image: keras.KerasTensor, classes: int, *, dropout: float = ...) -> keras.KerasTensor:
         """Returns the probabilities (N, classes), from a layer named "output", of images (N, H, W, C)."""
 
 
-def _baseline(image: keras.KerasTensor, classes: int, *, dropout: float) -> keras.KerasTensor:
+def _baseline(image: keras.KerasTensor, classes: int, *, dropout: float = 0.5) -> keras.KerasTensor:
     """Two convolutions, one pooling, three dense layers: the classic for MNIST, 1.2 million parameters there."""
     _, height, width, _ = image.shape
     smallest = 6  # two 3×3 convolutions without padding take four pixels; the pooling needs two more
@@ -38,7 +41,7 @@ def _baseline(image: keras.KerasTensor, classes: int, *, dropout: float) -> kera
     return layers.Dense(classes, activation="softmax", name="output")(x)
 
 
-DESIGNS: dict[str, Design] = {"baseline": _baseline}
+DESIGNS: dict[str, Design] = {"baseline": _baseline, "fast": fast, "tiny": tiny, "mobile": mobile}
 """The designs by name."""
 
 
@@ -47,17 +50,17 @@ def build_model(
     input_shape: tuple[int, int, int] = (28, 28, 1),
     classes: int = 10,
     *,
-    dropout: float = 0.5,
+    dropout: float | None = None,
     seed: int | None = None,
 ) -> keras.Model:
     """Builds an untrained classifier in float32, whatever Keras's global policy is.
 
     Args:
-        design: A name of `DESIGNS`, or `module:function`: one that takes `input_shape` and `classes`, and where it
+        design: A name of `DESIGNS`, or `module:function`: one that takes `input_shape` and `classes`, and if it
             has such a parameter `dropout`, and returns a Keras model from pixels scaled to [0, 1] to probabilities.
         input_shape: (H, W, C) of one image, C one or three. The model takes pixels scaled to [0, 1].
         classes: The number of classes, at least two.
-        dropout: The part of the features dropped while training.
+        dropout: The part of the features dropped while training; None leaves it to the design.
         seed: Makes the initial weights the same each time, by seeding the global generators of Python, numpy and
             TensorFlow; None leaves them alone.
 
@@ -75,27 +78,31 @@ def build_model(
         raise InvalidInputError(f"input_shape: expected (H, W, C) with one or three channels, found {input_shape}")
     if classes < 2:
         raise InvalidInputError(f"classes: expected at least two, found {classes}")
-    if not 0 <= dropout < 1:
+    if dropout is not None and not 0 <= dropout < 1:
         raise InvalidInputError(f"dropout: expected from 0 to below 1, found {dropout}")
     if seed is not None:
         keras.utils.set_random_seed(seed)
+    settings = {} if dropout is None else {"dropout": dropout}
     with policy_set_to("float32"):
         if design not in DESIGNS:
-            return _of_user(design, input_shape, classes, dropout)
+            return _of_user(design, input_shape, classes, settings)
         image = keras.Input(input_shape, name="input")
-        return keras.Model(image, DESIGNS[design](image, classes, dropout=dropout), name=design)
+        return keras.Model(image, DESIGNS[design](image, classes, **settings), name=design)
 
 
-def _of_user(design: str, input_shape: tuple[int, int, int], classes: int, dropout: float) -> keras.Model:
+def _of_user(design: str, input_shape: tuple[int, int, int], classes: int, settings: dict[str, float]) -> keras.Model:
     function = import_object(design, "design", "my_designs:small_cnn")
     try:
-        takes_dropout = "dropout" in inspect.signature(function).parameters
-        model = function(input_shape, classes, **({"dropout": dropout} if takes_dropout else {}))
+        known = inspect.signature(function).parameters
+        unknown = [name for name in settings if name not in known]
+        model = None if unknown else function(input_shape, classes, **settings)
     except FOREIGN_ERRORS as error:
         raise InvalidInputError(
             f"design {design} failed for input_shape {input_shape} and {classes} classes: "
             f"{type(error).__name__}: {one_line(error)}"
         ) from error
+    if unknown:
+        raise InvalidInputError(f"design {design} takes no {unknown[0]}; drop --{unknown[0]}")
     if not isinstance(model, keras.Model):
         raise InvalidInputError(f"design {design} returned a {type(model).__name__}; expected a keras.Model")
     return model

@@ -27,7 +27,6 @@ from .record import (
     RECORD,
     History,
     Log,
-    Progress,
     describe,
     read_interrupted,
     save_history,
@@ -45,6 +44,7 @@ class Run:
         config: How it was trained.
         precision: What it was trained in.
         history: `loss`, `accuracy`, `val_loss`, `val_accuracy` and `seconds`, one value an epoch.
+        best_epoch: The epoch of `model`, from one.
         seconds: Time spent on the epochs.
         validation: Figures of `model` on the validation split.
         test: Figures of `model` on the test split.
@@ -55,14 +55,10 @@ class Run:
     config: TrainConfig
     precision: ChosenPrecision
     history: History
+    best_epoch: int
     seconds: float
     validation: Metrics
     test: Metrics
-
-    @property
-    def best_epoch(self) -> int:
-        """The epoch whose model is kept, from one."""
-        return Progress(self.history).best_epoch
 
     @property
     def epochs_done(self) -> int:
@@ -156,7 +152,7 @@ def resume(path: str | Path, *, dataset: Dataset | None = None, progress: Progre
     try:
         config = TrainConfig.from_json(record["config"])
         precision = ChosenPrecision(**record["precision"])
-        done = Progress(record["history"])
+        history = dict(record["history"])
         origin = {key: record[key] for key in (*RECORDED, "teacher", "logs")}
         teacher = record["teacher"] and record["teacher"]["path"]
         digest = record["dataset"]["digest"]
@@ -170,7 +166,7 @@ def resume(path: str | Path, *, dataset: Dataset | None = None, progress: Progre
     model = load_model(folder)
     teaching = _teacher(teacher, dataset)
     pipeline = EpochPipeline(dataset.train, len(dataset.class_names), config, teaching)
-    training = Training(model, dataset, config, precision, pipeline, taught=teaching is not None, progress=done)
+    training = Training(model, dataset, config, precision, pipeline, taught=teaching is not None, history=history)
     training.trained.load_weights(folder / CHECKPOINT)
     description = describe(model, dataset, config, precision, origin)
     with heeding_ctrl_c(progress) as report:
@@ -236,6 +232,7 @@ def _run(training: Training, path: Path | None) -> Run:
         config=training.config,
         precision=training.precision,
         history=done.history,
+        best_epoch=done.best_epoch,
         seconds=done.seconds,
         validation=done.validation,
         test=done.test,

@@ -13,6 +13,7 @@ from liteport.foreign import FOREIGN_ERRORS, one_line
 
 from .datasets import Dataset
 from .designs import build_model
+from .qat import quantize_aware
 from .record import MODEL
 from .weights import load_weights
 
@@ -26,7 +27,7 @@ class Origin:
 
     Attributes:
         design: A name for `build_model`; None for a model that was built elsewhere.
-        dropout: The design's.
+        dropout: Given to the design; None leaves it to it.
         run: A run folder or a `.keras` file whose model is trained further, instead of a new one.
         weights: A file whose weights a new model starts from.
         weight_bits: With them the model is made quantization-aware; None trains in float.
@@ -55,11 +56,11 @@ class Origin:
             model = load_model(self.run)
         else:
             model = build_model(
-                self.design or "", dataset.input_shape, len(dataset.class_names), dropout=self.dropout or 0, seed=seed
+                self.design or "", dataset.input_shape, len(dataset.class_names), dropout=self.dropout, seed=seed
             )
         if self.weights is not None:
             load_weights(model, self.weights)
-        return model
+        return model if self.weight_bits is None else quantize_aware(model, weight_bits=self.weight_bits)
 
     def described(self) -> dict[str, Any]:
         """Returns what `training.json` says of it."""

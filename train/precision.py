@@ -19,6 +19,7 @@ from liteport.terminal import ProgressCallback
 
 from .config import TrainConfig
 from .pipeline import EpochPipeline
+from .qat import is_quantize_aware
 from .recipe import compile_for_training
 
 FASTER_UP_TO = 0.85
@@ -118,6 +119,10 @@ def choose_precision(
         images: Those of an epoch.
         progress: Called after each step of a measurement.
     """
+    if is_quantize_aware(model):  # roundings to 8 bits are not made of numbers with 8 bits
+        if config.precision == "mixed_bfloat16":
+            raise InvalidInputError("precision: a quantization-aware model trains in float32, found mixed_bfloat16")
+        return ChosenPrecision("float32", None)
     if config.precision != "auto":
         return ChosenPrecision(config.precision, None)
     work = multiply_accumulates(model) * images * config.epochs

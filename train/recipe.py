@@ -5,7 +5,7 @@ from keras import ops
 
 from .config import TrainConfig
 
-_WARM_UP = 0.25
+_WARM_UP = 0.15
 _START = 0.1
 _END = 1e-3
 _LEAST_MEMORIES = 10

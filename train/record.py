@@ -44,10 +44,12 @@ class Progress:
 
     Attributes:
         history: `loss`, `accuracy`, `val_loss`, `val_accuracy` and `seconds` of each finished epoch.
+        first: The first epoch whose model is what was asked for; of those before, one is only kept until then.
         test: Figures of the best epoch's model, at the end; None before.
     """
 
     history: History
+    first: int = 1
     test: Metrics | None = None
 
     @property
@@ -58,8 +60,9 @@ class Progress:
     @property
     def best_epoch(self) -> int:
         """The epoch with the highest validation accuracy, of several that with the lowest loss; from one."""
-        figures = list(zip(self.history["val_accuracy"], self.history["val_loss"], strict=True))
-        return 1 + min(range(len(figures)), key=lambda epoch: (-figures[epoch][0], figures[epoch][1]), default=-1)
+        accuracies, losses = self.history["val_accuracy"], self.history["val_loss"]
+        epochs = range(self.first, self.epochs_done + 1) or range(1, self.epochs_done + 1)
+        return min(epochs, key=lambda epoch: (-accuracies[epoch - 1], losses[epoch - 1]), default=0)
 
     @property
     def validation(self) -> Metrics:
@@ -75,12 +78,11 @@ class Progress:
     def with_epoch(self, train: Metrics, validation: Metrics, seconds: float) -> "Progress":
         """Returns this with one more epoch."""
         figures = (*train, *validation, seconds)
-        return Progress(
-            {name: [*values, float(new)] for (name, values), new in zip(self.history.items(), figures, strict=True)}
-        )
+        history = {name: [*past, float(new)] for (name, past), new in zip(self.history.items(), figures, strict=True)}
+        return Progress(history, self.first)
 
 
-NOTHING_DONE = Progress({"loss": [], "accuracy": [], "val_loss": [], "val_accuracy": [], "seconds": []})
+NOTHING_DONE: History = {"loss": [], "accuracy": [], "val_loss": [], "val_accuracy": [], "seconds": []}
 
 
 def describe(

@@ -14,9 +14,10 @@ from .config import AUGMENTATION_FIELDS, NO_AUGMENTATION, TrainConfig, recipe
 if TYPE_CHECKING:
     from .origin import Origin
 
-DATA, DESIGN, DROPOUT = "mnist", "baseline", 0.5
+DATA, DESIGN = "mnist", "baseline"
 
 _SETTINGS = tuple(one.name for one in dataclasses.fields(TrainConfig)) + AUGMENTATION_FIELDS
+_OF_ANY_STAGE = ("weight_bits", "seed", "batch_size", "augment", "csv", "tensorboard", *AUGMENTATION_FIELDS)
 _DATA = ("source", "seed", "image_size", "skip_corrupt")
 
 
@@ -41,6 +42,32 @@ class Request:
     logs: tuple[str, ...]
 
 
+def stages(given: Mapping[str, Any], out: Path) -> list[tuple[dict[str, Any], Path]]:
+    """Tells which trainings are to be run, one after the other: options and folder of each.
+
+    Quantization-aware training starts from a trained model. Where none is given, one is trained first, in a folder
+    beside, by the options given; the second training takes those that are not about its model or its length.
+
+    Args:
+        given: See `requested`; besides, `qat` may be there.
+        out: The folder of the last training.
+
+    Raises:
+        InvalidInputError: If two options do not go together.
+    """
+    options = {name: value for name, value in given.items() if name != "qat"}
+    if "qat" not in given:
+        if "weight_bits" in given:
+            raise InvalidInputError("--weight-bits goes with --qat; add it, or drop --weight-bits")
+        return [(options, out)]
+    aware = {"weight_bits": 8, **options}
+    if "start" in given:
+        return [(aware, out)]
+    base = out.with_name(f"{out.name}-float")
+    options.pop("weight_bits", None)
+    return [(options, base), ({name: aware[name] for name in aware if name in _OF_ANY_STAGE} | {"start": base}, out)]
+
+
 def requested(given: Mapping[str, Any]) -> Request:
     """Puts a request together.
 
@@ -61,7 +88,7 @@ def requested(given: Mapping[str, Any]) -> Request:
 def _new() -> Request:
     from .origin import Origin
 
-    return Request({"source": DATA}, None, recipe("default"), Origin(design=DESIGN, dropout=DROPOUT), None, ())
+    return Request({"source": DATA}, None, recipe("default"), Origin(design=DESIGN), None, ())
 
 
 def _again(path: Path) -> Request:

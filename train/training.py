@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 from liteport.errors import InterruptedTrainingError
 from liteport.terminal import ProgressCallback
 
+from .compression import compression_of
+from .compression.attached import Attached
 from .config import TrainConfig
 from .datasets import Dataset
 from .evaluate import Metrics, evaluate, metrics, probabilities
 from .pipeline import EpochPipeline
 from .precision import ChosenPrecision, copy_with_policy
 from .recipe import compile_for_training
-from .record import NOTHING_DONE, Progress, save_run
+from .record import NOTHING_DONE, History, Progress, save_run
 
 
 class Training:
@@ -42,14 +44,18 @@ class Training:
         pipeline: EpochPipeline,
         *,
         taught: bool = False,
-        progress: Progress = NOTHING_DONE,
+        history: History | None = None,
     ) -> None:
+        compression = compression_of(config)
+        steps = pipeline.steps * config.epochs
         self.model = copy_with_policy(model, "float32")
         self.trained = copy_with_policy(model, precision.policy)
         self.dataset = dataset
         self.config = config
         self.precision = precision
-        self.progress = progress
+        first = compression.first_epoch(pipeline.steps, config.epochs) if compression else 1
+        self.progress = Progress(history or NOTHING_DONE, first)
+        self._attached = Attached(compression, self.trained, steps) if compression else None
         self._optimizer = compile_for_training(self.trained, config, pipeline.steps, taught=taught)
         self._pipeline = pipeline
         self._best = self.model.get_weights()
@@ -75,14 +81,16 @@ class Training:
         epoch, start, steps = self.epochs_done, time.perf_counter(), self._pipeline.steps
         what = f"epoch {epoch + 1}/{self.config.epochs}"
         _seed_random_layers(self.trained, self.config.seed, epoch)
-        watch = keras.callbacks.LambdaCallback(on_train_batch_end=_watch(what, steps, show))
+        callbacks = [keras.callbacks.LambdaCallback(on_train_batch_end=_watch(what, steps, show))]
+        if self._attached is not None:
+            callbacks.append(_compressing(self._attached, epoch * steps))
         fitted = self.trained.fit(
             self._pipeline.batches(epoch),
             initial_epoch=epoch,
             epochs=epoch + 1,
             verbose=0,
             shuffle=False,
-            callbacks=[watch],
+            callbacks=callbacks,
         ).history
         self._take_weights()
         train = Metrics(fitted["loss"][0], fitted["accuracy"][0])
@@ -126,6 +134,12 @@ def _watch(what: str, steps: int, show: ProgressCallback) -> Callable[[int, dict
             show(what, batch + 1, steps, _note(logs["loss"], logs["accuracy"]))
 
     return after_batch
+
+
+def _compressing(attached: Attached, done: int) -> keras.callbacks.Callback:
+    """Has the kernels compressed during an epoch, before which `done` steps were taken."""
+    attached.start_epoch(done)
+    return keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: attached.after_step(done + batch + 1))
 
 
 def _seed_random_layers(model: keras.Model, seed: int, epoch: int) -> None:

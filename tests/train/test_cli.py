@@ -52,7 +52,24 @@ def test_trains_writes_and_says_so(npz: Path, tmp_path: Path) -> None:
     assert result.stderr.splitlines()[0].startswith("epoch 1/2: loss ")
     assert "; validation loss " in result.stderr.splitlines()[1]
 
-    further = invoke("--data", npz, "--epochs", 1, "--weights", out / "model.weights.h5", "--out", tmp_path / "further")
+    again = invoke("--from", out / "training.json", "--out", tmp_path / "again")
+    assert again.exit_code == 0, again.output
+    repeated = json.loads((tmp_path / "again" / "training.json").read_text())
+    same = ("design", "dropout", "dataset", "config", "test", "validation")
+    assert [repeated[name] for name in same] == [record[name] for name in same]
+
+    further = invoke(
+        "--data",
+        npz,
+        "--epochs",
+        1,
+        "--batch-size",
+        64,
+        "--weights",
+        out / "model.weights.h5",
+        "--out",
+        tmp_path / "further",
+    )
     assert further.exit_code == 0, further.output
 
 

@@ -1,5 +1,7 @@
 import io
+import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -11,10 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image
 
 from liteport.errors import InvalidInputError, LiteportError, MissingDependencyError, NotFoundError
+from liteport.runtime.images import open_image
 from liteport.train import Dataset, load_dataset
-from liteport.train import datasets as module
+from liteport.train.datasets import load_for_model, parse_image_size, reload
+from liteport.train.sources import named
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -150,8 +155,11 @@ def test_says_what_is_wrong_with_the_source(tmp_path: Path) -> None:
     for wrong in ("text.npz", "one.npy"):
         with pytest.raises(InvalidInputError, match=r"is not an \.npz file"):
             load_dataset(tmp_path / wrong)
-    with pytest.raises(InvalidInputError, match=r"is a folder; expected mnist, fashion_mnist or"):
-        load_dataset(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InvalidInputError, match=r"expected at least two folders of images, one a class, found none"):
+        load_dataset(tmp_path / "empty")
+    with pytest.raises(InvalidInputError, match=r"mnist holds arrays, which are not streamed; expected a folder"):
+        load_dataset("mnist", stream=True)
     with pytest.raises(InvalidInputError, match="seed: expected 0 or more"):
         load_dataset("mnist", seed=-1)
 
@@ -190,6 +198,7 @@ def test_damaged_file_is_refused_or_read_whole(arrays: Arrays, tmp_path: Path, d
 
 def test_without_keras_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorflow", None)
+    monkeypatch.setattr(named, "DEBIAN_FASHION_MNIST", Path("absent"))
     with pytest.raises(MissingDependencyError, match=r'pip install "liteport\[train\]"'):
         load_dataset("fashion_mnist")
 
@@ -198,8 +207,9 @@ def test_without_a_connection_the_error_is_one_line(tmp_path: Path) -> None:
     code = """
 from pathlib import Path
 from liteport.errors import NotFoundError
-from liteport.train import datasets, load_dataset
-datasets.EMBEDDED_MNIST = Path("absent")
+from liteport.train import load_dataset
+from liteport.train.sources import named
+named.EMBEDDED_MNIST = named.DEBIAN_FASHION_MNIST = Path("absent")
 for name in ("mnist", "fashion_mnist"):
     try:
         load_dataset(name)
@@ -213,7 +223,103 @@ for name in ("mnist", "fashion_mnist"):
     lines = done.stdout.splitlines()
     assert [line.split(" is not on this machine")[0] for line in lines] == ["mnist", "fashion_mnist"], done.stderr
     assert "connect to the internet once" in lines[0]
+    assert "or install Debian's package dataset-fashion-mnist" in lines[1]
 
 
 def test_embedded_file_is_looked_for_in_the_checkout() -> None:
-    assert module.EMBEDDED_MNIST.is_file()
+    assert named.EMBEDDED_MNIST.is_file()
+
+
+@pytest.mark.parametrize("size", [(7, 9), 8])
+def test_arrays_are_brought_to_a_size_as_the_runtime_does_it(
+    npz: Path, dataset: Dataset, size: tuple[int, int] | int
+) -> None:
+    loaded = load_dataset(npz, image_size=size)
+    height, width = size if isinstance(size, tuple) else (size, size)
+    assert loaded.image_size == (height, width)
+    for small, whole in zip(loaded.test.images[:3], dataset.test.images, strict=False):
+        np.testing.assert_array_equal(small, open_image(whole, height, width, 1))
+
+
+@pytest.mark.parametrize("size", [0, -3, (5,), (5, 0), (5, 5, 3), (1.5, 2), 1 << 20])
+def test_no_image_has_such_a_size(npz: Path, size: Any) -> None:
+    with pytest.raises(InvalidInputError, match="image size: expected a side, or height and width"):
+        load_dataset(npz, image_size=size)
+
+
+def test_image_size_in_words() -> None:
+    assert [parse_image_size(text) for text in ("64", "48x64", " 48X64 ", "48×64")] == [(64, 64), *[(48, 64)] * 3]
+    for text in ("", "x", "64x", "64x48x3", "-1", "0x5", "64,48"):
+        with pytest.raises(InvalidInputError, match="image size"):
+            parse_image_size(text)
+
+
+@pytest.fixture(scope="module")
+def folder(arrays: Arrays, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Zeros and ones of the digits as files, of two sizes; and one that is no image."""
+    root = tmp_path_factory.mktemp("folders") / "digits"
+    for number, (image, label) in enumerate(zip(arrays["x_train"], arrays["y_train"], strict=True)):
+        if label < 2:
+            (root / f"{label}").mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image[: 14 - number % 2]).save(root / f"{label}" / f"{number:03}.png")
+    (root / "1" / "text.png").write_text("no image")
+    return root
+
+
+def test_what_is_recorded_loads_the_same_again(folder: Path, npz: Path) -> None:
+    for loaded in (
+        load_dataset(folder, seed=3, image_size=(12, 10), skip_corrupt=True),
+        load_dataset(npz, seed=2),
+        load_dataset(npz, image_size=8),
+    ):
+        recorded = json.loads(json.dumps(loaded.recorded))
+        again = reload({**recorded, "name": "more is no harm"})
+        assert again.digest == loaded.digest
+        assert again.recorded == recorded
+    old = {"source": str(npz), "seed": 0, "digest": ""}  # as training.json was before images could be resized
+    assert reload(old).digest == load_dataset(npz).digest
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"seed": "0"},
+        {"source": None},
+        {"digest": 5},
+        {"image_size": 5},
+        {"image_size": [1, 2, 3]},
+        {"image_size": ["a", "b"]},
+        {"skip_corrupt": "no"},
+    ],
+)
+def test_damaged_record(npz: Path, changed: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInputError, match=r"the record of the data is damaged|image size: expected"):
+        reload({**load_dataset(npz).recorded, **changed})
+
+
+def test_digest_of_files_is_that_of_their_bytes(folder: Path) -> None:
+    settings: dict[str, Any] = {"image_size": 14, "skip_corrupt": True}
+    here, streamed = load_dataset(folder, **settings), load_dataset(folder, stream=True, **settings)
+    assert (here.streamed, streamed.streamed) == (False, True)
+    assert here.digest == streamed.digest
+    for split in here.splits:
+        np.testing.assert_array_equal(here.splits[split].images, streamed.splits[split].images[:])
+        np.testing.assert_array_equal(here.splits[split].labels, streamed.splits[split].labels)
+    assert load_dataset(folder, image_size=13, skip_corrupt=True).digest != here.digest
+    path = next(folder.rglob("0*.png"))
+    content = path.read_bytes()
+    path.write_bytes(content + b"\0")  # no decoder looks behind a PNG's end
+    try:
+        assert load_dataset(folder, **settings).digest != here.digest
+    finally:
+        path.write_bytes(content)
+
+
+def test_image_files_take_the_models_size_and_arrays_keep_theirs(folder: Path, npz: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "whole")
+    (tmp_path / "whole" / "1" / "text.png").unlink()
+    for shape in ((None, 10, 12, 1), (1, 1, 10, 12)):
+        assert load_for_model(tmp_path / "whole", shape).input_shape == (10, 12, 1)
+    with pytest.raises(InvalidInputError, match="images of 2 sizes"):
+        load_for_model(tmp_path / "whole", (None, None, None, 1))
+    assert load_for_model(npz, (None, 10, 12, 1)).input_shape == (14, 14, 1)

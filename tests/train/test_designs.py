@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,3 +65,56 @@ def test_seed_gives_the_weights() -> None:
 def test_refuses(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
         build_model(**arguments)
+
+
+MINE = """
+import keras
+
+def small(input_shape, classes):
+    return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), keras.layers.Dense(classes, "softmax")])
+
+def dropping(input_shape, classes, dropout=0.5):
+    model = small(input_shape, classes)
+    model.dropped = dropout
+    return model
+
+def failing(input_shape, classes):
+    raise RuntimeError("no such luck")
+
+def nothing(input_shape, classes):
+    return None
+"""
+
+
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    name = f"designs_of_{tmp_path.name}".replace("-", "_")
+    (tmp_path / f"{name}.py").write_text(MINE)
+    monkeypatch.chdir(tmp_path)
+    return name
+
+
+def test_a_design_of_the_users_own(mine: str) -> None:
+    assert build_model(f"{mine}:small", (8, 9, 3), 4).output_shape == (None, 4)
+    assert build_model(f"{mine}:dropping", (8, 9, 3), 4, dropout=0.25).dropped == 0.25
+    assert build_model(f"{mine}:dropping", (8, 9, 3), 4).dropped == 0.5
+
+
+@pytest.mark.parametrize(
+    ("function", "dropout", "message"),
+    [
+        ("smal", None, "unknown design in .*did you mean 'small'"),
+        ("small", 0.1, "takes no dropout; drop --dropout"),
+        ("failing", None, "failed for input_shape .* and 10 classes: RuntimeError: no such luck"),
+        ("nothing", None, "returned a NoneType; expected a keras.Model"),
+        ("", None, "expected module:name, such as my_designs:small_cnn"),
+    ],
+)
+def test_a_users_design_that_does_not_work(mine: str, function: str, dropout: float | None, message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        build_model(f"{mine}:{function}", dropout=dropout)
+
+
+def test_a_module_that_is_not_there() -> None:
+    with pytest.raises(InvalidInputError, match="module 'not_there' cannot be imported: No module named"):
+        build_model("not_there:design")

@@ -1,5 +1,7 @@
+import csv
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import zipfile
@@ -12,6 +14,8 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from tensorboard.backend.event_processing import event_accumulator
+from tensorboard.util.tensor_util import make_ndarray
 
 from liteport.errors import (
     AlreadyExistsError,
@@ -21,7 +25,7 @@ from liteport.errors import (
     NotFoundError,
 )
 from liteport.files import sha256_of
-from liteport.train import NO_AUGMENTATION, Dataset, Run, TrainConfig, fit, resume
+from liteport.train import NO_AUGMENTATION, Dataset, Run, TrainConfig, build_model, fit, quantize_aware, resume
 from liteport.train.record import CHECKPOINT
 
 # The pictures of `run` are drawn, as it is made before a test's own fixtures are.
@@ -157,6 +161,127 @@ def test_resumed_run_equals_an_unbroken_one_in_bfloat16(
     with pytest.raises(InterruptedTrainingError, match="epoch 1 of 2 is kept"):
         fit(make_model(), dataset, config, out=tmp_path / "run", progress=stop_in(2, KeyboardInterrupt()))
     assert_same_weights(resume(tmp_path / "run").model, fit(make_model(), dataset, config).model)
+
+
+KILLED = """
+import os, signal, sys
+from liteport.train import TrainConfig, build_model, fit, load_dataset
+data = load_dataset(sys.argv[1])
+config = TrainConfig(epochs=4, batch_size=32, seed=3)
+
+def show(what, done, total, note):
+    if what.startswith("epoch 3/") and done == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+fit(build_model("baseline", data.input_shape, 10, seed=3), data, config, out=sys.argv[2], progress=show)
+"""
+
+
+def test_killed_run_goes_on_to_the_same_weights(npz: Path, dataset: Dataset, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", KILLED, str(npz), str(tmp_path / "run")]
+    assert subprocess.run(command, capture_output=True, timeout=120).returncode == -signal.SIGKILL
+    assert json.loads((tmp_path / "run" / "training.json").read_text())["epochs_done"] == 2
+    model = build_model("baseline", dataset.input_shape, 10, seed=3)
+    whole = fit(model, dataset, TrainConfig(epochs=4, batch_size=32, seed=3))
+    resumed = resume(tmp_path / "run")
+    assert_same_weights(resumed.model, whole.model)
+    assert figures(resumed) == figures(whole)
+
+
+def test_killed_between_two_renames(interrupted: Path, run: Run) -> None:
+    for name in ("model.keras", CHECKPOINT):  # as they are when the record was renamed and they were not
+        (interrupted / name).rename(interrupted / f".next-{name}")
+    (interrupted / "model.keras").write_bytes(b"that of an earlier epoch")
+    assert_same_weights(resume(interrupted).model, run.model)
+    assert run.path is not None
+    assert files(interrupted) == files(run.path)
+
+
+def test_best_epoch_is_kept(make_model: MakeModel, dataset: Dataset, tmp_path: Path) -> None:
+    # so large a rate that some epochs are worse than those before
+    config = replace(CONFIG, epochs=6, learning_rate=0.2, schedule="constant", ema=0.0)
+    done = fit(make_model(), dataset, config, out=tmp_path / "run")
+    accuracies = done.history["val_accuracy"]
+    assert done.best_epoch < 6, "the seed is to be chosen so"
+    assert done.validation.accuracy == max(accuracies) == accuracies[done.best_epoch - 1]
+    saved = keras.models.load_model(tmp_path / "run" / "model.keras")
+    assert_same_weights(saved, done.model)
+    answers = saved.predict(dataset.validation.images / np.float32(255), verbose=0).argmax(axis=1)
+    assert (answers == dataset.validation.labels).mean() == pytest.approx(done.validation.accuracy)
+
+
+def test_stops_early_and_can_go_on_to_there(make_model: MakeModel, dataset: Dataset, tmp_path: Path) -> None:
+    config = replace(CONFIG, epochs=30, learning_rate=1e-6, schedule="constant", ema=0.0, patience=2)
+    done = fit(make_model(), dataset, config, out=tmp_path / "run")
+    assert done.epochs_done == done.best_epoch + 2 < 30
+    assert json.loads((tmp_path / "run" / "training.json").read_text())["status"] == "finished"
+
+
+def test_history_is_logged_on_request(make_model: MakeModel, dataset: Dataset, tmp_path: Path) -> None:
+    done = fit(make_model(), dataset, CONFIG, out=tmp_path / "run", logs=["csv", "tensorboard"])
+    with (tmp_path / "run" / "history.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert [float(row["val_loss"]) for row in rows] == done.history["val_loss"]
+    for split, name in (("train", "accuracy"), ("validation", "val_accuracy")):
+        events = event_accumulator.EventAccumulator(str(tmp_path / "run" / "logs" / split)).Reload()
+        read = [float(make_ndarray(event.tensor_proto)) for event in events.Tensors("accuracy")]
+        assert read == pytest.approx(done.history[name])  # float32 in the event files
+
+
+def test_a_teacher_is_recorded_and_needed_to_go_on(
+    make_model: MakeModel, dataset: Dataset, run: Run, tmp_path: Path
+) -> None:
+    assert run.path is not None
+    teacher = shutil.copytree(run.path, tmp_path / "teacher")
+    whole = fit(make_model(), dataset, CONFIG, teacher=teacher)
+    alone = fit(make_model(), dataset, CONFIG)
+    assert any((a != b).any() for a, b in zip(whole.model.get_weights(), alone.model.get_weights(), strict=True))
+    with pytest.raises(InterruptedTrainingError):
+        fit(
+            make_model(), dataset, CONFIG, teacher=teacher, out=tmp_path / "run",
+            progress=stop_in(2, KeyboardInterrupt()),
+        )  # fmt: skip
+    stopped = shutil.copytree(tmp_path / "run", tmp_path / "stopped")
+    assert_same_weights(resume(tmp_path / "run").model, whole.model)
+    make_model().save(teacher / "model.keras")
+    with pytest.raises(IntegrityError, match="is not the teacher that"):
+        resume(stopped)
+
+
+def test_a_teacher_that_does_not_fit(make_model: MakeModel, dataset: Dataset, tmp_path: Path) -> None:
+    sequential(layers.Dense(9, "softmax")).save(tmp_path / "teacher.keras")
+    with pytest.raises(InvalidInputError, match=r"the teacher .* to \(None, 9\), but digits needs"):
+        fit(make_model(), dataset, CONFIG, teacher=tmp_path / "teacher.keras")
+    with pytest.raises(NotFoundError, match="absent does not exist"):
+        fit(make_model(), dataset, CONFIG, teacher=tmp_path / "absent")
+
+
+def test_trains_quantization_aware_and_goes_on(make_model: MakeModel, dataset: Dataset, tmp_path: Path) -> None:
+    config = replace(CONFIG, epochs=2, ema=0.0)
+    whole = fit(quantize_aware(make_model()), dataset, config)
+    with pytest.raises(InterruptedTrainingError):
+        fit(
+            quantize_aware(make_model()), dataset, config, out=tmp_path / "run",
+            progress=stop_in(2, KeyboardInterrupt()),
+        )  # fmt: skip
+    assert_same_weights(resume(tmp_path / "run").model, whole.model)
+    with pytest.raises(InvalidInputError, match="trains in float32, found mixed_bfloat16"):
+        fit(quantize_aware(make_model()), dataset, replace(config, precision="mixed_bfloat16"))
+
+
+def test_prunes_and_shares_and_goes_on(make_model: MakeModel, dataset: Dataset, tmp_path: Path) -> None:
+    config = replace(CONFIG, epochs=4, ema=0.0, sparsity=0.5, clusters=8)
+    whole = fit(make_model(), dataset, config)
+    kernels = [weight for weight in whole.model.get_weights() if weight.ndim > 1]
+    assert sum((kernel == 0).sum() for kernel in kernels) / sum(kernel.size for kernel in kernels) >= 0.5
+    for epoch in (2, 4):
+        with pytest.raises(InterruptedTrainingError):
+            fit(
+                make_model(), dataset, config, out=tmp_path / "run", force=True,
+                progress=stop_in(epoch, KeyboardInterrupt()),
+            )  # fmt: skip
+        assert_same_weights(resume(tmp_path / "run").model, whole.model)
 
 
 def test_stopped_before_the_first_epoch_leaves_nothing(make_model: MakeModel, dataset: Dataset, tmp_path: Path) -> None:

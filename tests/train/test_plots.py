@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from liteport.train import Dataset, Split
-from liteport.train.plots import confusion, confusion_matrix, save_data_plots, save_result_plots, worst_mistakes
+from liteport.train.plots import (
+    confusion,
+    confusion_matrix,
+    label_distribution,
+    samples,
+    save_data_plots,
+    save_result_plots,
+    worst_mistakes,
+)
 
 NAMES = {"labels.png", "samples.png", "curves.png", "confusion.png", "mistakes.png"}
 
@@ -40,6 +48,23 @@ def test_all_are_written_for_any_data(tmp_path: Path, classes: int, channels: in
         assert min(picture.shape[:2]) > 200
         assert max(picture.shape[:2]) < 2000
         assert picture.std() > 0.01  # something is drawn
+
+
+def test_labels_show_how_uneven_classes_are() -> None:
+    data = random_dataset(4, 1)
+    labels = np.repeat([0, 1, 2, 3], [200, 50, 30, 20])
+    figure = label_distribution(replace(data, train=Split(data.train.images, labels)))
+    assert figure.get_suptitle() == "random: images of each class, 10.00 : 1 from largest to smallest on train"
+    axes = figure.axes[0]
+    assert axes.get_title(loc="left") == "train: 300 images, 75.0 a class (line)"
+    assert list(axes.lines[0].get_ydata()) == [75, 75]
+    assert [bar.get_height() for bar in axes.patches] == [200, 50, 30, 20]
+
+
+def test_samples_of_large_images_are_drawn_small() -> None:
+    images = np.zeros((4, 300, 500, 1), np.uint8)
+    figure = samples(Split(images, np.arange(4) % 2), ("a", "b"))
+    assert max(figure.axes[0].images[0].get_array().shape) < 10 * 150
 
 
 def test_confusion_by_hand() -> None:
