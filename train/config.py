@@ -47,10 +47,10 @@ class Augmentation:
     """
 
     shift: float = 0.06
-    rotation: float = 8.0
-    zoom: float = 0.08
+    rotation: float = 10.0
+    zoom: float = 0.1
     shear: float = 6.0
-    elastic: float = 0.02
+    elastic: float = 0.025
     erasing: float = 0.0
     flip: bool = False
 
@@ -101,9 +101,9 @@ class TrainConfig:
     batch_size: int = 128
     learning_rate: float = 3e-3
     schedule: Schedule = "one-cycle"
-    weight_decay: float = 1e-3
+    weight_decay: float = 0.02
     label_smoothing: float = 0.05
-    ema: float = 0.99
+    ema: float = 0.998
     augmentation: Augmentation = field(default_factory=Augmentation)
     distillation: float = 0.5
     temperature: float = 2.0

@@ -61,7 +61,9 @@ def _gather(server: socket.socket, cluster: Cluster, deadline: float, timeout: f
             for index in [index for index, worker in present.items() if _has_left(worker)]:
                 present.pop(index).close()
             if time.monotonic() > deadline:
-                raise _nobody_came([index for index in range(1, cluster.count) if index not in present], cluster, timeout)
+                raise _nobody_came(
+                    [index for index in range(1, cluster.count) if index not in present], cluster, timeout
+                )
             _welcome(server, cluster, present)
         for worker in present.values():
             _send(worker, {"go": True})

@@ -81,6 +81,8 @@ def copy_with_policy(model: keras.Model, policy: str) -> keras.Model:
 
     try:
         twin = keras.models.clone_model(model, clone_function=copy, recursive=True)
+    except InvalidInputError:  # of a layer of ours, which says what is wrong
+        raise
     except ValueError as error:
         raise InvalidInputError(
             f"expected a Sequential or functional Keras model, found {type(model).__name__}: {str(error).split('.')[0]}"

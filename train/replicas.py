@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
@@ -42,7 +42,7 @@ _LOST = (
 _T = TypeVar("_T")
 
 
-class Replicas(NamedTuple):
+class Replicas:
     """Where a training runs.
 
     Attributes:
@@ -51,9 +51,13 @@ class Replicas(NamedTuple):
         timeout: Seconds to wait for the other workers.
     """
 
-    strategy: tf.distribute.Strategy | None = None
-    cluster: Cluster | None = None
-    timeout: float = WAIT
+    def __init__(
+        self, strategy: tf.distribute.Strategy | None = None, cluster: Cluster | None = None, timeout: float = WAIT
+    ) -> None:
+        self.strategy = strategy
+        self.cluster = cluster
+        self.timeout = timeout
+        self._exchange = tf.function(_of_first(strategy), input_signature=[tf.TensorSpec([None], tf.float64)])
 
     @property
     def count(self) -> int:
@@ -156,20 +160,8 @@ class Replicas(NamedTuple):
 
     def _of_chief(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """Returns the first replica's values: the sum of all, where the others add zeros. Exact for 52 bits."""
-        strategy = self.strategy
-        assert strategy is not None, "a cluster has one"
-
-        def on_replica(mine: tf.Tensor) -> tf.Tensor:
-            context = tf.distribute.get_replica_context()
-            first = tf.cast(tf.equal(context.replica_id_in_sync_group, 0), tf.float64)
-            return context.all_reduce(tf.distribute.ReduceOp.SUM, mine * first)
-
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.float64)])
-        def exchange(mine: tf.Tensor) -> tf.Tensor:
-            return strategy.experimental_local_results(strategy.run(on_replica, args=(mine,)))[0]
-
         with self.heeding_others(), self.waiting():
-            return np.asarray(exchange(tf.constant(values, tf.float64)))
+            return np.asarray(self._exchange(tf.constant(values, tf.float64)))
 
     def check_agreement(self, settings: Mapping[str, Any]) -> None:
         """Checks that this worker was started with the chief's settings.
@@ -188,6 +180,21 @@ class Replicas(NamedTuple):
                     f"{name}: worker 0 has {theirs.get(name)}, worker {self.cluster.index} has {mine.get(name)}; "
                     "start the same command with the same data on every machine"
                 )
+
+
+def _of_first(strategy: tf.distribute.Strategy | None) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns a function that gives to all replicas the value that the first one has."""
+
+    def on_replica(mine: tf.Tensor) -> tf.Tensor:
+        context = tf.distribute.get_replica_context()
+        first = tf.cast(tf.equal(context.replica_id_in_sync_group, 0), mine.dtype)
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, mine * first)
+
+    def everywhere(mine: tf.Tensor) -> tf.Tensor:
+        assert strategy is not None, "one device has nobody to ask"
+        return strategy.experimental_local_results(strategy.run(on_replica, args=(mine,)))[0]
+
+    return everywhere
 
 
 def _reason(error: Exception) -> str:
@@ -236,7 +243,7 @@ def _mirrored() -> Replicas:
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     if len(devices) < 2:
         raise InvalidInputError(
-            f"strategy mirrored: expected at least two devices of one kind, found {devices[0].name.split('device:')[1]}; "
+            f"strategy mirrored: expected at least two devices of one kind, found {devices[0].name.split(':', 2)[2]}; "
             "drop --strategy to train on it"
         )
     return Replicas(tf.distribute.MirroredStrategy([device.name for device in devices]))

@@ -41,14 +41,19 @@ class Spread:
         The first replica has the numbers that a training on one device has.
         """
         states = [
-            [np.random.SeedSequence([seed, epoch, number, *own]).generate_state(2) for number in range(len(self._random))]
+            [
+                np.random.SeedSequence([seed, epoch, number, *own]).generate_state(2)
+                for number in range(len(self._random))
+            ]
             for own in ([], *([replica] for replica in range(1, self._replicas.count)))
         ]
         if self._replicas.strategy is None:
             for variable, state in zip(self._random, states[0], strict=True):
                 variable.assign(state.astype(variable.dtype))
         elif self._random:
-            self._replicas.strategy.run(self._assign, args=(tf.constant(np.array(states).astype(self._random[0].dtype)),))
+            self._replicas.strategy.run(
+                self._assign, args=(tf.constant(np.array(states).astype(self._random[0].dtype)),)
+            )
 
     def settle(self) -> None:
         """Gives the statistics that layers keep, such as batch norm's and ranges, their mean over the replicas.

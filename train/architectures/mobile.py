@@ -9,11 +9,11 @@ from .blocks import check_size, convolution, depthwise
 
 _SMALLEST = 12
 _MAP = 6  # height and width of the last map are at least this, and below twice as much
-_EXPANSION = 4
+_EXPANSION = 3
 
 
 def mobile(image: keras.KerasTensor, classes: int, *, dropout: float = 0.3) -> keras.KerasTensor:
-    """Inverted bottlenecks, those of the first stage fused: 0.1 million parameters for ten classes.
+    """Inverted bottlenecks, those of the first stage fused: 0.14 million parameters for ten classes.
 
     The blocks are those of M. Sandler et al., "MobileNetV2" (arXiv 1801.04381), which widen, convolve each channel by
     itself and narrow without an activation; where maps are large and channels few, the widening and the depthwise
@@ -36,9 +36,9 @@ def mobile(image: keras.KerasTensor, classes: int, *, dropout: float = 0.3) -> k
         x = _bottleneck(x, 16, strides=2, name=f"halving{number}")
     x = _fused_bottleneck(x, 24, strides=2, name="fused1")
     x = _fused_bottleneck(x, 24, name="fused2")
-    x = _bottleneck(x, 48, strides=_stride(halvings > 1), name="block1")
-    x = _bottleneck(x, 48, name="block2")
-    x = _bottleneck(x, 48, name="block3")
+    x = _bottleneck(x, 64, strides=_stride(halvings > 1), name="block1")
+    for number in range(2, 5):
+        x = _bottleneck(x, 64, name=f"block{number}")
     x = convolution(x, 256, 1, activation="relu6", name="features")
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     x = layers.Dropout(dropout, name="dropout")(x)

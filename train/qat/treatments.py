@@ -147,7 +147,7 @@ def joined_values(graph: Graph) -> dict[str, str]:
         form = treatment(call)
         together = [call.name]
         for name in () if form.ranged else call.inputs:
-            together.extend(name for name in members[name] if name not in together)
+            together += [value for value in members[name] if value not in together]
         members.update(dict.fromkeys(together, together))
         if form.fixed or (not form.ranged and not fixed.isdisjoint(call.inputs)):
             fixed.add(call.name)
