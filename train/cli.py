@@ -56,7 +56,7 @@ def train(
     ] = None,
     weight_bits: Annotated[int | None, _option("With --qat: 8 or 4.", _SMALLER, 8)] = None,
     sparsity: Annotated[float | None, _option("Prune this part of the weights.", _SMALLER, 0.0)] = None,
-    clusters: Annotated[int | None, _option("Different values a kernel may have.", _SMALLER, 0)] = None,
+    clusters: Annotated[int | None, _option("Different int8 codes a kernel may have.", _SMALLER, 0)] = None,
     recipe: Annotated[str | None, _option(f"{', '.join(RECIPES)}.", _RECIPE, "default")] = None,
     epochs: Annotated[int | None, _setting("epochs", "Passes over the training images.")] = None,
     batch_size: Annotated[int | None, _setting("batch_size", "Images a step.")] = None,

@@ -87,7 +87,7 @@ class TrainConfig:
         distillation: With a teacher, the part that its answers have in the loss; the labels have the rest.
         temperature: With a teacher, what both sides' logits are divided by before they are compared.
         sparsity: The part of all kernels' weights that become zero; see `compression.Compression`.
-        clusters: How many different values a kernel has at most, on the int8 grid; 0 is off.
+        clusters: How many different int8 codes a kernel has at most; 0 is off.
         patience: Stop when so many epochs have brought no better one on the validation split; 0 is off.
         precision: `"mixed_bfloat16"` computes in bfloat16 and keeps float32 weights; `"auto"` takes it where the CPU
             has instructions for it and a measurement shows it to be faster. What is saved is float32 in any case.

@@ -98,13 +98,13 @@ def _addresses(cluster: Mapping[str, Any]) -> dict[str, list[str]]:
     others = [role for role in cluster if role not in _ROLES]
     if others:
         raise _wrong(f"has the role {others[0]!r} in its cluster; known: {', '.join(_ROLES)}")
-    if len(cluster.get("chief", [])) > 1:
-        raise _wrong("has more than one chief")
     for role, addresses in cluster.items():
         if not isinstance(addresses, list) or not addresses:
             raise _wrong(f"has no list of addresses for {role!r}")
         for address in addresses:
             _check_address(address)
+    if len(cluster.get("chief", [])) > 1:
+        raise _wrong("has more than one chief")
     everyone = [address for addresses in cluster.values() for address in addresses]
     if not everyone:
         raise _wrong("has no worker in its cluster")
@@ -123,7 +123,7 @@ def _check_address(address: object) -> None:
 def _index(task: Mapping[str, Any], roles: Mapping[str, list[str]]) -> int:
     """Returns the place of the task among all workers, chief first."""
     role, index = task.get("type"), task.get("index")
-    if role not in roles:
+    if not isinstance(role, str) or role not in roles:
         raise _wrong(f"has the task type {role!r}, and its cluster has {', '.join(roles)}")
     if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(roles[role]):
         raise _wrong(f"has the task index {index!r}, and its cluster has {len(roles[role])} of type {role!r}")

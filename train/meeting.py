@@ -15,7 +15,9 @@ from liteport.errors import DeviceError, InvalidInputError
 from .distribution import Cluster
 
 _POLL = 0.2
-"""Seconds between two looks, and for one answer of somebody who may not be a worker at all."""
+"""Seconds between two looks."""
+_PATIENCE = 2.0
+"""Seconds for an answer of a worker that waits, or of somebody who may not be one at all."""
 _LONGEST_LINE = 1 << 16
 
 
@@ -57,21 +59,25 @@ def _listening(cluster: Cluster) -> Iterator[socket.socket]:
 def _gather(server: socket.socket, cluster: Cluster, deadline: float, timeout: float) -> None:
     present: dict[int, socket.socket] = {}
     try:
-        while len(present) < cluster.count - 1:
-            for index in [index for index, worker in present.items() if _has_left(worker)]:
-                present.pop(index).close()
+        while not _all_there(present, cluster.count - 1):
             if time.monotonic() > deadline:
-                raise _nobody_came(
-                    [index for index in range(1, cluster.count) if index not in present], cluster, timeout
-                )
+                missing = [index for index in range(1, cluster.count) if index not in present]
+                raise _nobody_came(missing, cluster, timeout)
             _welcome(server, cluster, present)
         for worker in present.values():
             _send(worker, {"go": True})
-            worker.settimeout(_POLL)
             _received(worker)  # they close first, so that the port is free at once
     finally:
         for worker in present.values():
             worker.close()
+
+
+def _all_there(present: dict[int, socket.socket], count: int) -> bool:
+    """Tells whether all have come; those that have left again, as processes that were killed have, are taken out."""
+    if len(present) == count:
+        for index in [index for index, worker in present.items() if not _answers(worker)]:
+            present.pop(index).close()
+    return len(present) == count
 
 
 def _welcome(server: socket.socket, cluster: Cluster, present: dict[int, socket.socket]) -> None:
@@ -80,37 +86,40 @@ def _welcome(server: socket.socket, cluster: Cluster, present: dict[int, socket.
         worker, _ = server.accept()
     except TimeoutError:
         return
-    worker.settimeout(_POLL * 5)
+    worker.settimeout(_PATIENCE)
     said = _received(worker)
     index = said.get("worker")
     if said.get("addresses") != list(cluster.addresses):
-        refusal: str | None = f"another list of workers: {', '.join(cluster.addresses)}"
-    elif index in present:
+        refusal = f"another list of workers: {', '.join(cluster.addresses)}"
+    elif index in present and _answers(present[index]):
         refusal = f"a worker {index} already"
     else:
-        refusal = None
-    if refusal is not None or not isinstance(index, int):
+        refusal = ""
+    if refusal or not isinstance(index, int):
         _send(worker, {"refused": refusal})
         worker.close()
-    else:
-        present[index] = worker
+        return
+    if index in present:
+        present[index].close()
+    present[index] = worker
 
 
 def _report(cluster: Cluster, deadline: float, timeout: float) -> None:
     """Tells the chief that this worker is there, and waits until it says to go."""
     while time.monotonic() < deadline:
         try:
-            chief = socket.create_connection(cluster.host_and_port(0), timeout=_POLL * 5)
+            chief = socket.create_connection(cluster.host_and_port(0), timeout=_PATIENCE)
         except OSError:  # not there yet
             time.sleep(_POLL)
             continue
         with chief:
             _send(chief, {"worker": cluster.index, "addresses": list(cluster.addresses)})
             chief.settimeout(max(_POLL, deadline - time.monotonic()))
-            said = _received(chief)
-        if said.get("go"):
+            while "asked" in (said := _received(chief)):
+                _send(chief, {"there": True})
+        if "go" in said:
             return
-        if "refused" in said:
+        if said.get("refused"):
             raise InvalidInputError(
                 f"worker 0 ({cluster.addresses[0]}) has {said['refused']}; "
                 "give all workers the same cluster in TF_CONFIG, and each its own index"
@@ -146,13 +155,6 @@ def _received(connection: socket.socket) -> dict[str, object]:
     return message if isinstance(message, dict) else {}
 
 
-def _has_left(connection: socket.socket) -> bool:
-    connection.setblocking(False)
-    try:
-        return connection.recv(1, socket.MSG_PEEK) == b""
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    finally:
-        connection.settimeout(_POLL * 5)
+def _answers(worker: socket.socket) -> bool:
+    _send(worker, {"asked": True})
+    return "there" in _received(worker)

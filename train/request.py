@@ -61,6 +61,8 @@ def stages(given: Mapping[str, Any], out: Path) -> list[tuple[dict[str, Any], Pa
             raise InvalidInputError("--weight-bits goes with --qat; add it, or drop --weight-bits")
         return [(options, out)]
     aware = {"weight_bits": 8, **options}
+    if aware["weight_bits"] == 4 and options.get("clusters"):
+        raise InvalidInputError("--clusters are int8 codes; drop it, or --weight-bits 4, which has 15 codes anyway")
     if "start" in given:
         return [(aware, out)]
     base = out.with_name(f"{out.name}-float")

@@ -50,7 +50,7 @@ def divide(raw: RawData, seed: int, image_size: tuple[int, int] | None) -> Divid
     """
     given = {"train": raw.train, "validation": raw.validation, "test": raw.test}
     parts = {split: _checked(part, split, image_size) for split, part in given.items() if part is not None}
-    _check_one_shape({f"x_{split}": shown(images).shape[1:] for split, (images, _) in parts.items()})
+    _check_one_shape({f"x_{split}": images.shape[1:] for split, (images, _) in parts.items()})
     images, labels = parts["train"]
     identities = images.identities if isinstance(images, ScannedImages) else np.arange(len(labels))
     if "test" not in parts:
@@ -143,4 +143,4 @@ def _taken(images: NDArray[np.uint8] | ScannedImages, labels: NDArray[Any], mark
 
 def shown(images: NDArray[np.uint8] | ScannedImages) -> Images:
     """Returns what `Split` holds: pixels, or what reads them."""
-    return images.images if isinstance(images, ScannedImages) else images
+    return images.images() if isinstance(images, ScannedImages) else images

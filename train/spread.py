@@ -87,21 +87,23 @@ def _layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
 
 def _train_function(model: keras.Model, replicas: Replicas) -> Callable[[Iterator[Any]], dict[str, tf.Tensor]]:
     """Returns what Keras calls for each step of an epoch: it takes a whole batch from an iterator."""
-    strategy, count = replicas.strategy, replicas.count
+    count = replicas.count
+    strategy = replicas.strategy or tf.distribute.get_strategy()
 
     def on_replica(images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         return model.train_step(part_of(images, labels, replica, count))  # type: ignore[no-any-return]
 
-    @tf.function(reduce_retracing=True)
     def step(images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
         logs = strategy.run(on_replica, args=(images, labels))
         return {name: strategy.reduce(tf.distribute.ReduceOp.MEAN, value, axis=None) for name, value in logs.items()}
 
+    traced = tf.function(step, reduce_retracing=True)
+
     def train_function(batches: Iterator[Any]) -> dict[str, tf.Tensor]:
         images, labels = next(batches)  # its end ends the epoch
         with replicas.waiting():
-            return step(images, labels)  # type: ignore[no-any-return]
+            return traced(images, labels)  # type: ignore[no-any-return]
 
     return train_function
 

@@ -125,3 +125,5 @@ def test_quantization_aware_training_has_two_stages_unless_a_run_is_given() -> N
     assert stages({"qat": True, "start": base}, out) == [({"weight_bits": 8, "start": base}, out)]
     with pytest.raises(InvalidInputError, match="--weight-bits goes with --qat"):
         stages({"weight_bits": 4}, out)
+    with pytest.raises(InvalidInputError, match="--clusters are int8 codes"):
+        stages({"qat": True, "weight_bits": 4, "clusters": 8, "start": base}, out)

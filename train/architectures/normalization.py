@@ -6,7 +6,7 @@ import tensorflow as tf
 _IMAGE_RANK = 4
 
 
-class FusedBatchNormalization(keras.layers.BatchNormalization):
+class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
     """Computes what Keras's own layer does, with the same weights, by TensorFlow's fused operation where it trains.
 
     Keras puts it together from means, differences and products, and reads and writes the whole batch for each of them:

@@ -35,7 +35,7 @@ class ImageFiles:
     def __init__(self, paths: Sequence[Path], hashes: NDArray[np.uint8], image_shape: tuple[int, int, int]) -> None:
         self.paths = tuple(paths)
         self.hashes = hashes
-        self.shape = (len(self.paths), *image_shape)
+        self.shape: tuple[int, int, int, int] = (len(self.paths), *image_shape)
         self.failure: LiteportError | None = None
 
     def __len__(self) -> int:
@@ -98,19 +98,25 @@ class ScannedImages:
 
     Attributes:
         files: The files.
-        pixels: uint8 (N, H, W, C); None where each is to be decoded when it is needed.
+        pixels: uint8 (M, H, W, C), of all that were decoded together; None where each is to be decoded when needed.
+        rows: (N,) where in `pixels` those of these files are.
     """
 
     files: ImageFiles
     pixels: NDArray[np.uint8] | None
+    rows: NDArray[np.integer]
 
     def __len__(self) -> int:
         return len(self.files)
 
     @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """The shape (N, H, W, C) of all images."""
+        return self.files.shape
+
     def images(self) -> NDArray[np.uint8] | ImageFiles:
-        """The pixels, or what reads them."""
-        return self.files if self.pixels is None else self.pixels
+        """Returns the pixels, copied, or what reads them."""
+        return self.files if self.pixels is None else self.pixels[self.rows]
 
     @property
     def identities(self) -> NDArray[np.int64]:
@@ -120,8 +126,8 @@ class ScannedImages:
         return numbers
 
     def take(self, indices: NDArray[np.integer]) -> "ScannedImages":
-        """Returns the images at these indices."""
-        return ScannedImages(self.files.take(indices), None if self.pixels is None else self.pixels[indices])
+        """Returns the images at these indices; their pixels are not copied yet."""
+        return ScannedImages(self.files.take(indices), self.pixels, self.rows[indices])
 
 
 def read_bytes(path: Path) -> bytes:

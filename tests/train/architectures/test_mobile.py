@@ -21,7 +21,7 @@ def test_each_layer_has_an_integer_form(
 def test_blocks_that_change_nothing_of_the_shape_have_a_residual(build: Callable[..., Any]) -> None:
     model = build(mobile)
     adds = [layer for layer in model.layers if isinstance(layer, keras.layers.Add)]
-    assert [layer.name for layer in adds] == ["fused2_add", "block2_add", "block3_add"]
+    assert [layer.name for layer in adds] == ["fused2_add", "block2_add", "block3_add", "block4_add"]
     for add in adds:
         assert add.input[0].shape == add.input[1].shape == add.output.shape
 

@@ -93,7 +93,7 @@ def test_a_file_that_is_gone_or_changed_in_the_meantime(files: ImageFiles) -> No
 def test_equal_files_have_equal_identities(files: ImageFiles) -> None:
     hashes = files.hashes.copy()
     hashes[7] = hashes[1]
-    scanned = ScannedImages(ImageFiles(files.paths, hashes, (6, 8, 3)), None)
+    scanned = ScannedImages(ImageFiles(files.paths, hashes, (6, 8, 3)), None, np.arange(9))
     identities = scanned.identities
     assert identities[7] == identities[1]
     assert len(set(identities.tolist())) == 8
