@@ -39,6 +39,9 @@ FOREIGN_ERRORS: tuple[type[Exception], ...] = (
     zlib.error,
 )
 
+# A script that was not meant to be imported ends the program.
+_IMPORT_ERRORS: tuple[type[BaseException], ...] = (*FOREIGN_ERRORS, SystemExit)
+
 
 def one_line(error: BaseException, at_most: int = 300) -> str:
     """Returns an error's message in one line and without a terminal's colours, or its kind where it has none."""
@@ -62,7 +65,7 @@ def import_object(text: str, what: str, example: str) -> Any:
     sys.path.insert(0, os.getcwd())  # noqa: PTH109 - a text is what the import system takes
     try:
         module = importlib.import_module(module_name)
-    except (*FOREIGN_ERRORS, SystemExit) as error:  # a script that was not meant to be imported ends the program
+    except _IMPORT_ERRORS as error:
         kind = "" if isinstance(error, (ImportError, SyntaxError)) else f"{type(error).__name__}: "
         raise InvalidInputError(
             f"{what} {text!r}: module {module_name!r} cannot be imported: {kind}{one_line(error)}"

@@ -12,17 +12,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .comparing.comparing import compare
     from .deciding.choosing import choose
     from .merging import merge_reports
     from .reading import read_report
     from .results import Measurement, Report, Row
     from .suite import benchmark
 
-__all__ = ["Measurement", "Report", "Row", "benchmark", "choose", "merge_reports", "read_report"]
+__all__ = ["Measurement", "Report", "Row", "benchmark", "choose", "compare", "merge_reports", "read_report"]
 
 _HOMES = {
     "benchmark": ".suite",
     "choose": ".deciding.choosing",
+    "compare": ".comparing.comparing",
     "merge_reports": ".merging",
     "read_report": ".reading",
     "Measurement": ".results",

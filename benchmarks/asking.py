@@ -1,6 +1,6 @@
 """What the workers are asked, as files that they map into their memory."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from errno import ENOSPC
 from pathlib import Path
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from liteport.terminal import ProgressCallback
 from liteport.train import Dataset
 
+from .blocks import read_blocks, write_npy
 from .lone_files.foreign import ForeignFile, ForeignFiles
 from .results import Settings
 from .robustness import ALTERATIONS, alter
@@ -56,15 +57,15 @@ def ask_images(data: Dataset, settings: Settings, folder: Path, progress: Progre
     """
     folder.mkdir()
     order = _order(len(data.test.images), settings.seed)
-    images = data.test.images[order]
     sets = {TEST: folder / "test.npy"}
-    _save(sets[TEST], images)
-    _save(folder / "few.npy", images[:FEW_IMAGES])
+    _save_in_order(sets[TEST], data.test.images.__getitem__, order)
+    _save(folder / "few.npy", data.test.images[order[:FEW_IMAGES]])
     names = list(ALTERATIONS) if settings.robustness else []
+    images = data.test.images[order[: settings.robustness]] if names else data.test.images[:0]
     for done, name in enumerate(names):
         progress("altered copies", done, len(names), name)
         sets[name] = folder / f"{name}.npy"
-        _save(sets[name], alter(images[: settings.robustness], name, settings.seed))
+        _save(sets[name], alter(images, name, settings.seed))
     if names:
         progress("altered copies", len(names), len(names), ", ".join(names))
     labels = np.asarray(data.test.labels, np.int64)[order]
@@ -85,17 +86,21 @@ def ask_file(file: ForeignFile, files: ForeignFiles, settings: Settings, folder:
         file.save_inputs(folder / "few.npz")
         return Asked(folder / "few.npz", source=files.source, outputs=file.output_order)
     order = _order(len(files.labels), settings.seed)
-    items = file.items()[order]
-    _save(folder / "test.npy", items)
-    _save(folder / "few.npy", items[:FEW_IMAGES])
+    _save_in_order(folder / "test.npy", file.items, order)
+    _save(folder / "few.npy", file.items(order[:FEW_IMAGES]))
     names = files.data.class_names if files.data else tuple(map(str, range(int(files.labels.max()) + 1)))
     return Asked(folder / "few.npy", {TEST: folder / "test.npy"}, order, files.labels[order], names, files.source)
 
 
 def _save(path: Path, values: NDArray[Any]) -> None:
+    _save_in_order(path, values.__getitem__, np.arange(len(values)))
+
+
+def _save_in_order(path: Path, read: Callable[[NDArray[np.int64]], NDArray[Any]], order: NDArray[np.int64]) -> None:
     try:
-        np.save(path, values)
-    except OSError as error:  # of a full disk numpy says how many bytes it wrote, and nothing else
+        with path.open("wb") as file:
+            write_npy(file, read_blocks(read, order), len(order))
+    except OSError as error:
         reason = error.strerror or "No space left for what the variants are asked; name a larger folder: TMPDIR"
         raise OSError(error.errno or ENOSPC, reason, str(path)) from error
 

@@ -27,7 +27,7 @@ def demo(
     replace = ["--force"] if force else []
     length = [] if epochs is None else ["--epochs", str(epochs)]
     for arguments in (
-        ["train", "--data", "mnist", "--out", str(out / "run"), *length, *replace],
+        ["train", "--data", "mnist", "--recipe", "quick", "--out", str(out / "run"), *length, *replace],
         ["export", str(out / "run"), "--out", str(out / "bundle"), *replace],
         ["predict", str(out / "bundle"), *map(str, images), "--variant", "tflite-int8"],
         ["bench", str(out / "bundle"), "--out", str(out / "report"), *replace],
@@ -50,5 +50,5 @@ def _write_images(folder: Path) -> list[Path]:
     paths = []
     for number in range(_DIGITS):
         paths.append(folder / f"{number}-is-{test.labels[number]}.png")
-        image_module.fromarray(test.images[number, ..., 0]).save(paths[-1])
+        image_module.fromarray(test.images[number][..., 0]).save(paths[-1])
     return paths

@@ -4,11 +4,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from liteport.errors import InvalidInputError, NotFoundError, unknown_name
 from liteport.runtime import Bundle, read_bundle
 from liteport.runtime.backends import RUNNABLE
 from liteport.train import Dataset, load_dataset
+from liteport.train.datasets import is_image_folder, load_for_model, reload
 
 OnePath = str | os.PathLike[str]
 Paths = OnePath | Sequence[OnePath]
@@ -82,11 +84,10 @@ def resolve(bundles: Paths, data: str | Path | Dataset | None, variants: Sequenc
     read = [read_bundle(path) for path in paths]
     chosen = [_chosen(bundle, variants) for bundle in read]
     names = [bundle.manifest.name for bundle in read]
-    given = load_dataset(data) if isinstance(data, (str, Path)) else data
-    loaded: dict[tuple[str, int], Dataset] = {}
+    loaded: dict[str, Dataset] = {}
     subjects = []
     for bundle, entries, name in zip(read, chosen, names, strict=True):
-        dataset = given or _trained_on(bundle, loaded)
+        dataset = _dataset_for(bundle, data, loaded)
         _check_fit(bundle, dataset)
         unique = name if names.count(name) == 1 else str(bundle.path)
         subjects.append(Subject(unique, str(bundle.path), entries, dataset))
@@ -128,21 +129,36 @@ def _chosen(bundle: Bundle, wanted: Sequence[str] | None) -> tuple[Candidate, ..
     )
 
 
-def _trained_on(bundle: Bundle, loaded: dict[tuple[str, int], Dataset]) -> Dataset:
+def _dataset_for(bundle: Bundle, data: str | Path | Dataset | None, loaded: dict[str, Dataset]) -> Dataset:
+    """Returns the data to ask a bundle about; what is loaded is kept for other bundles that share it."""
+    if data is None:
+        return _trained_on(bundle, loaded)
+    if isinstance(data, Dataset):
+        return data
+    shape = bundle.manifest.input.shape
+    key = f"{data} {shape[1:]}" if is_image_folder(data) else str(data)
+    if key not in loaded:
+        loaded[key] = load_for_model(data, shape)
+    return loaded[key]
+
+
+def _trained_on(bundle: Bundle, loaded: dict[str, Dataset]) -> Dataset:
     """Loads the data set that the bundle's model was trained on, once for all bundles that share it."""
-    match (bundle.manifest.source.training or {}).get("dataset"):
-        case {"source": str() as source, "digest": str() as digest, "seed": int() as seed}:
+    recorded: Any = (bundle.manifest.source.training or {}).get("dataset")
+    match recorded:
+        case {"source": str() as source, "digest": str() as digest, "seed": int()}:
             pass
         case _:
             raise InvalidInputError(
                 f"{bundle.path} does not tell what it was trained on; name the data: --data (data=)"
             )
-    if (source, seed) not in loaded:
+    key = f"{[recorded.get(name) for name in ('source', 'seed', 'image_size', 'skip_corrupt')]}"
+    if key not in loaded:
         try:
-            loaded[source, seed] = load_dataset(source, seed=seed)
+            loaded[key] = reload(recorded)
         except (NotFoundError, InvalidInputError) as error:
             raise type(error)(f"the data that {bundle.path} was trained on: {error}; or name other: --data") from error
-    dataset = loaded[source, seed]
+    dataset = loaded[key]
     if dataset.digest != digest:
         raise InvalidInputError(
             f"{source} is not the data that {bundle.path} was trained on: its digest is {dataset.digest[:12]}…, "

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liteport.errors import require
+from liteport.train.arrays import Images
 
 from .inputs import Subject
 from .results import Picture, Row
@@ -17,7 +18,7 @@ MOST = 24
 EDGE = 64  # pixels at most
 
 
-def choose_pictures(rows: Iterable[Row], images: NDArray[np.uint8], digest: str) -> list[Picture]:
+def choose_pictures(rows: Iterable[Row], images: Images, digest: str) -> list[Picture]:
     """Returns the images that most variants see otherwise than their reference.
 
     Args:

@@ -9,16 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liteport.errors import InvalidInputError, LiteportError, NotFoundError
+from liteport.foreign import FOREIGN_ERRORS, one_line
 from liteport.runtime import TensorSpec
 from liteport.runtime.images import open_image
 from liteport.runtime.inputs import Input
 from liteport.runtime.preprocessing import to_batch
 from liteport.train import Dataset, load_dataset
-
-from .foreign import FOREIGN_ERRORS, one_line
+from liteport.train.datasets import is_image_folder
+from liteport.train.sources.image_files import ImageFiles
+from liteport.train.sources.image_folders import SPLITS, split_folders
 
 _IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
-_SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation"}
 _LABELS = "labels"  # an .npz may hold them beside the inputs
 
 
@@ -66,7 +67,8 @@ def named(given: Any, seed: int) -> Any:
 
     Args:
         given: The name of a data set for `load_dataset`; an `.npy` file; an `.npz` file in the layout of a data set
-            or with an array per input (and perhaps `labels`); or a folder of images, in folders by class or not.
+            or with an array per input (and perhaps `labels`); a folder of IDX files; or a folder of images, in folders
+            by class or not. Of a folder that is split the train split is taken.
         seed: How a data set is split: what a training held out stays held out.
 
     Raises:
@@ -78,8 +80,9 @@ def named(given: Any, seed: int) -> Any:
     if not str(given):
         raise InvalidInputError("the name of the data is empty; expected a data set, a file or a folder of images")
     path = Path(given)
-    if path.is_dir():
-        return _image_folder(path)
+    if is_image_folder(path):
+        splits = split_folders(path)
+        return _image_folder(splits["train"] if splits else path)
     if path.suffix not in (".npy", ".npz"):
         return load_dataset(given, seed=seed)
     if not path.is_file():
@@ -180,7 +183,7 @@ def _image_folder(path: Path) -> ImageFolder:
     if len(folders) != len(files):
         return ImageFolder(path, files, None)
     classes = sorted(set(folders))
-    if _SPLITS.issuperset(name.lower() for name in classes):
+    if set(SPLITS).issuperset(name.lower() for name in classes):
         raise InvalidInputError(
             f"{path} holds splits ({', '.join(classes)}), not classes; name the folder of one of them"
         )
@@ -275,8 +278,11 @@ def _described(value: Any) -> str:
     return f"an array of shape {value.shape}" if _is_array(value) else f"a {type(value).__name__}"
 
 
-def _checked(values: Any, spec: TensorSpec, source: str) -> NDArray[Any]:
-    """Gives an array its batch dimension; floating inputs may be raw pixels, which stay."""
+def _checked(values: Any, spec: TensorSpec, source: str) -> Any:
+    """Gives an array its batch dimension; floating inputs may be raw pixels, which stay. Images in files stay there."""
+    if isinstance(values, ImageFiles):
+        _checked(values[:1], spec, source)
+        return values
     if spec.dtype.startswith("float"):
         return to_batch(values, spec.shape, f"{source} images", spec.dtype)
     return Input(spec, None).prepare(values)

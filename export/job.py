@@ -1,28 +1,29 @@
 """What all formats of one export share: the traced model, its card, and the data to calibrate and verify on."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from liteport.errors import InvalidInputError, NotFoundError, unknown_name
+from liteport.errors import InvalidInputError, NotFoundError
 from liteport.runtime import Preprocessing, TensorSpec
 from liteport.runtime.card import InputInfo, OutputInfo
-from liteport.train import Dataset, load_dataset
+from liteport.train import Dataset
+from liteport.train.datasets import is_image_folder, reload
 
 from .calibration import gather, prepared
-from .checks import check_number, check_preprocessing, checked_labels, warn_of_range, with_fitting_labels
+from .checks import check_number, warn_of_range, with_fitting_labels
+from .edges import inputs_of, outputs_of
 from .formats import Format
 from .given_data import Samples, in_class_order, named
+from .learned import learned
 from .onnx import OnnxOptions
 from .source import Source
 from .tracing import Traced, trace
 from .verify import Reference
-
-_COLORS = {1: "grayscale", 3: "rgb"}
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,14 @@ class Job:
 
     Attributes:
         source: Where the model came from.
-        traced: Its graph.
+        traced: Its graph; of a quantization-aware model that with floating weights.
         wishes: What the user asked for.
         inputs: The model's inputs as users see them.
         outputs: Its outputs, likewise.
         calibration: The samples to calibrate on, or None.
         reference: Keras's answers to the samples to verify on, or None.
+        learned: Of a quantization-aware model the graph with rounded weights and learned ranges.
+        learned_reference: The fake-quantized model's answers to the same samples.
     """
 
     source: Source
@@ -76,6 +79,20 @@ class Job:
     outputs: tuple[OutputInfo, ...]
     calibration: Samples | None
     reference: Reference | None
+    learned: Traced | None = None
+    learned_reference: Reference | None = None
+
+    def traced_for(self, row: Format) -> Traced:
+        """Returns the graph that a format is made of."""
+        return self.learned if self.learned is not None and row.learned else self.traced
+
+    def reference_for(self, row: Format) -> Reference | None:
+        """Returns what a format is held against: the model that its graph is of."""
+        return self.learned_reference if self.traced_for(row) is self.learned else self.reference
+
+    def calibrates(self, row: Format) -> bool:
+        """Tells whether a format takes ranges from calibration data."""
+        return row.calibrated and self.traced_for(row).learned is None
 
     @property
     def with_mobile_metadata(self) -> bool:
@@ -109,29 +126,59 @@ def make_job(source: Source, wishes: Wishes, rows: Sequence[Format], scratch: Pa
     class_names = wishes.labels if wishes.labels is not None else training.get("class_names")
     class_names = class_names if class_names is None or isinstance(class_names, str) else list(class_names)
     calibration, verify = (
-        in_class_order(named(data, seed), class_names) for data in (wishes.calibration, wishes.verify)
+        in_class_order(_named(data, seed, training), class_names) for data in (wishes.calibration, wishes.verify)
     )
     if calibration is None and training and (verify is None or any(row.calibrated for row in rows)):
         calibration = _trained_on(source, training["dataset"])
-    if calibration is None and (needy := [row.id for row in rows if row.calibrated]):
+    if calibration is None and source.aware is None and (needy := [row.id for row in rows if row.calibrated]):
         raise InvalidInputError(
             f"{', '.join(needy)} need calibration data: give a data set or images of the train split"
         )
-    traced = trace(source.model, scratch, wishes.batch)
+    traced = trace(source.model, _folder(scratch, "model"), wishes.batch)
+    with_learned = _learned(source, scratch, wishes.batch) if any(row.learned for row in rows) else None
     drawn, held_out = _samples(calibration, verify, traced, wishes)
     given = training.get("preprocessing") if wishes.preprocessing is None else wishes.preprocessing
-    inputs = _inputs(traced.inputs, given)
-    outputs = _outputs(traced, class_names, calibration)
+    inputs = inputs_of(traced.inputs, given)
+    outputs = outputs_of(traced, class_names, calibration)
     for data, samples, what in ((calibration, drawn, "calibration"), (verify, held_out, "verification")):
         if samples is not None and data is not None and data is not False:
             warn_of_range(samples, inputs, what)
-    job = Job(source, traced, wishes, inputs, outputs, drawn, None)
+    job = Job(source, traced, wishes, inputs, outputs, drawn, None, with_learned)
     if held_out is None:
         return job
     held_out = with_fitting_labels(held_out, traced.outputs[0])
-    answers = {name: array.astype(np.float32) for name, array in traced.answers(job.feeds(held_out)).items()}
-    activations = {info.name: info.activation for info in outputs}
-    return Job(source, traced, wishes, inputs, outputs, drawn, Reference(held_out, answers, activations))
+    return replace(
+        job,
+        reference=_reference(job, traced, held_out),
+        learned_reference=None if with_learned is None else _reference(job, with_learned, held_out),
+    )
+
+
+def _folder(scratch: Path, name: str) -> Path:
+    (folder := scratch / name).mkdir()
+    return folder
+
+
+def _learned(source: Source, scratch: Path, batch: int | None) -> Traced | None:
+    """Traces the rounded form of a quantization-aware model."""
+    if source.aware is None:
+        return None
+    traced = trace(source.aware.rounded, _folder(scratch, "rounded"), batch)
+    return replace(traced, learned=learned(source.aware, batch))
+
+
+def _reference(job: Job, traced: Traced, samples: Samples) -> Reference:
+    answers = {name: array.astype(np.float32) for name, array in traced.answers(job.feeds(samples)).items()}
+    name = "keras" if traced.learned is None else "keras, fake-quantized"
+    return Reference(samples, answers, {info.name: info.activation for info in job.outputs}, name)
+
+
+def _named(data: Any, seed: int, training: Mapping[str, Any]) -> Any:
+    """Finds the data that a text stands for; a folder that the model was trained on is split as it was then."""
+    recorded = training["dataset"] if training else {}
+    if isinstance(data, (str, Path)) and str(Path(data).absolute()) == recorded.get("source") and is_image_folder(data):
+        return reload(recorded)
+    return named(data, seed)
 
 
 def _trained_on(source: Source, trained_on: Mapping[str, Any]) -> Dataset:
@@ -142,7 +189,7 @@ def _trained_on(source: Source, trained_on: Mapping[str, Any]) -> Dataset:
         InvalidInputError: If it is another by now.
     """
     try:
-        dataset = load_dataset(trained_on["source"], seed=trained_on["seed"])
+        dataset = reload(trained_on)
     except (NotFoundError, InvalidInputError) as error:
         raise type(error)(f"the data that {source.file} was trained on: {error}; name other: --calibration") from error
     if dataset.digest != trained_on["digest"]:
@@ -181,57 +228,3 @@ def _noise(spec: TensorSpec, count: int, generator: np.random.Generator) -> NDAr
     if spec.dtype.startswith("float"):
         return generator.random(shape, np.float32)
     return generator.integers(0, 2, shape).astype(spec.dtype)  # as token ids, valid in any vocabulary
-
-
-def _inputs(specs: Sequence[TensorSpec], given: Any) -> tuple[InputInfo, ...]:
-    preprocessing = _preprocessing(specs, given)
-    for pixels in preprocessing.values():
-        check_preprocessing(pixels)
-    try:
-        return tuple(
-            InputInfo(
-                name=spec.name,
-                shape=spec.shape,
-                layout="NHWC" if len(spec.shape) == 4 else "other",
-                color=_COLORS.get(spec.shape[-1] or 0, "other") if len(spec.shape) == 4 else "other",
-                preprocessing=preprocessing.get(spec.name, Preprocessing()),
-                dtype=spec.dtype,
-            )
-            for spec in specs
-        )
-    except ValueError as error:  # as many scales as there are channels, or one
-        raise InvalidInputError(str(error)) from error
-
-
-def _preprocessing(specs: Sequence[TensorSpec], given: Any) -> dict[str, Preprocessing]:
-    """Which preprocessing is whose: one for all images, or by input name."""
-    names = [spec.name for spec in specs]
-    if (
-        isinstance(given, Mapping)
-        and given
-        and all(isinstance(value, (Mapping, Preprocessing)) for value in given.values())
-    ):
-        for name in given:
-            if name not in names:
-                raise unknown_name("input in preprocessing", name, names)
-        return {name: Preprocessing.of(value) for name, value in given.items()}
-    floating = [spec for spec in specs if spec.dtype.startswith("float")]
-    images = [spec for spec in specs if len(spec.shape) == 4] or floating
-    return {spec.name: Preprocessing.of(given) for spec in images}
-
-
-def _outputs(traced: Traced, labels: Iterable[str] | None, calibration: Any) -> tuple[OutputInfo, ...]:
-    """Describes the outputs; class names are those of the first."""
-    classes = traced.outputs[0].shape[-1]
-    names = _labels(labels, calibration, classes)
-    return tuple(
-        OutputInfo(spec.name, spec.shape, activation, None if number else names)
-        for number, (spec, activation) in enumerate(zip(traced.outputs, traced.activations, strict=True))
-    )
-
-
-def _labels(labels: Iterable[str] | None, calibration: Any, classes: int | None) -> tuple[str, ...] | None:
-    if labels is None:
-        names = calibration.class_names if isinstance(calibration, Dataset) else ()
-        return names if len(names) == classes else None
-    return checked_labels(labels, classes)

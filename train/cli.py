@@ -9,6 +9,7 @@ from liteport.errors import IntegrityError
 from liteport.files import check_new_folder
 from liteport.terminal import progress, quiet_import
 
+from .balance import remarks
 from .config import RECIPES, Augmentation, TrainConfig
 from .datasets import Dataset, load_dataset, parse_image_size
 from .request import DATA, DESIGN, Request, requested, stages
@@ -39,7 +40,7 @@ def _change(name: str, help_text: str) -> Any:
 def train(
     context: typer.Context,
     data: Annotated[str | None, _option("mnist, fashion_mnist, an .npz file or a folder.", _MODEL, DATA)] = None,
-    image_size: Annotated[str | None, _option("64 or 64x48: resize a folder's images.", _MODEL)] = None,
+    image_size: Annotated[str | None, _option("64, or height x width such as 48x64: resize images.", _MODEL)] = None,
     skip_corrupt: Annotated[
         bool | None, _option("Leave out unreadable images.", _MODEL, None, "--skip-corrupt")
     ] = None,
@@ -96,8 +97,8 @@ def train(
         trainings = stages(given, out)
         for _, folder in trainings:
             check_new_folder(folder, force=force, marker="training.json")
-        for options, folder in trainings:
-            _report(_train(requested(options), folder, force))
+        for asked, folder in trainings:
+            _report(_train(requested(asked), folder, force))
         return
     own = ("resume",) + (() if out != _OUT else ("out",)) + (() if force else ("force",))
     refused = [name for name in given if name not in own]
@@ -146,6 +147,8 @@ def _describe(dataset: Dataset) -> None:
     splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     counts = ", ".join(f"{len(split.labels):,} {name}" for name, split in splits.items())
     typer.echo(f"{dataset.name}: {counts}; {height}×{width}×{channels} pixels, {len(dataset.class_names)} classes")
+    for remark in remarks(dataset):
+        typer.echo(remark)
 
 
 def _report(run: "Run") -> None:

@@ -215,7 +215,8 @@ def _go_on(training: Training, folder: Path, description: dict[str, Any], progre
             f"stopped; epoch {kept} of {training.config.epochs} is kept in {folder}; "
             f"to go on: liteport train --resume {folder}"
         ) from error
-    except (InterruptedTrainingError, OSError) as error:
+    # a loss that is no number, a file of images that is gone, a full disk
+    except (InterruptedTrainingError, InvalidInputError, OSError) as error:
         raise InterruptedTrainingError(
             f"{one_line(error)}; {folder} has all up to epoch {kept}, and the model of the best; "
             f"to go on from there: liteport train --resume {folder}"

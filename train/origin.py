@@ -81,9 +81,9 @@ class Origin:
         Raises:
             KeyError: If something is missing.
         """
-        paths = {name: Path(record[name]) if record[name] else None for name in ("run", "weights")}
-        settings = {name: record[name] for name in ("design", "dropout", "weight_bits", "digests")}
-        return cls(**paths, **settings)
+        settings = {name: record[name] for name in RECORDED}
+        paths = {name: Path(settings[name]) for name in ("run", "weights") if settings[name]}
+        return cls(**{**settings, **paths})
 
     def check_files(self) -> None:
         """Checks that the files are those that were recorded, where they were.

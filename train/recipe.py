@@ -12,7 +12,7 @@ _LEAST_MEMORIES = 10
 """A training is at least so many times as long as the memory of its weights' average."""
 
 
-class Optimizer(keras.optimizers.AdamW):
+class Optimizer(keras.optimizers.AdamW):  # type: ignore[misc]
     """AdamW that keeps an average of the weights beside them.
 
     Keras replaces the weights by their average at the end of each `fit`, which here is the end of each epoch.
@@ -26,7 +26,7 @@ class Optimizer(keras.optimizers.AdamW):
         super().finalize_variable_values(variables)
 
 
-class DistillationLoss(keras.losses.Loss):
+class DistillationLoss(keras.losses.Loss):  # type: ignore[misc]
     """Cross-entropy with the labels, and with a teacher's answers softened by a temperature.
 
     G. Hinton, O. Vinyals, J. Dean, "Distilling the Knowledge in a Neural Network" (arXiv 1503.02531). The second part

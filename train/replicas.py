@@ -85,7 +85,8 @@ class Replicas:
         with self.strategy.scope():
             inside = make()
         # A model that knows of the strategy would have Keras distribute the batches by itself.
-        return keras.Model(inside.input, inside.output, name=inside.name)
+        [image], [answer] = inside.inputs, inside.outputs
+        return keras.Model(image, answer, name=inside.name)
 
     @contextmanager
     def heeding_others(self) -> Iterator[None]:

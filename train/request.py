@@ -13,6 +13,7 @@ from .config import AUGMENTATION_FIELDS, NO_AUGMENTATION, TrainConfig, recipe
 
 if TYPE_CHECKING:
     from .origin import Origin
+    from .record import Log
 
 DATA, DESIGN = "mnist", "baseline"
 
@@ -39,7 +40,7 @@ class Request:
     config: TrainConfig
     origin: "Origin"
     teacher: Path | None
-    logs: tuple[str, ...]
+    logs: "tuple[Log, ...]"
 
 
 def stages(given: Mapping[str, Any], out: Path) -> list[tuple[dict[str, Any], Path]]:
@@ -148,6 +149,7 @@ def _changed(base: Request, given: Mapping[str, Any]) -> Request:
         data["seed"] = config.seed
     names = [name for name in ("design", "dropout", "weights", "weight_bits") if name in given]
     origin = dataclasses.replace(base.origin, **{name: given[name] for name in names})
-    logs = tuple(name for name in ("csv", "tensorboard") if name in given) or base.logs
+    known: tuple[Log, ...] = ("csv", "tensorboard")
+    logs = tuple(name for name in known if name in given) or base.logs
     digest = base.digest if data == base.data else None
     return Request(data, digest, config, origin, given.get("teacher", base.teacher), logs)

@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from liteport.errors import InterruptedTrainingError
@@ -84,14 +85,7 @@ class Training:
         callbacks = [keras.callbacks.LambdaCallback(on_train_batch_end=_watch(what, steps, show))]
         if self._attached is not None:
             callbacks.append(_compressing(self._attached, epoch * steps))
-        fitted = self.trained.fit(
-            self._pipeline.batches(epoch),
-            initial_epoch=epoch,
-            epochs=epoch + 1,
-            verbose=0,
-            shuffle=False,
-            callbacks=callbacks,
-        ).history
+        fitted = self._fit(epoch, callbacks)
         self._take_weights()
         train = Metrics(fitted["loss"][0], fitted["accuracy"][0])
         validation = evaluate(self.model, self.dataset.validation)
@@ -100,6 +94,23 @@ class Training:
         if self.progress.best_epoch == self.epochs_done:
             self._best = self.model.get_weights()
         show(what, steps, steps, f"{_note(*train)}; validation {_note(*validation)}; {seconds:.1f} s")
+
+    def _fit(self, epoch: int, callbacks: list[keras.callbacks.Callback]) -> dict[str, list[float]]:
+        try:
+            history: dict[str, list[float]] = self.trained.fit(
+                self._pipeline.batches(epoch),
+                initial_epoch=epoch,
+                epochs=epoch + 1,
+                verbose=0,
+                shuffle=False,
+                callbacks=callbacks,
+            ).history
+        except tf.errors.OpError as error:  # which is what TensorFlow makes of an error while images are read
+            failure = getattr(self.dataset.train.images, "failure", None)
+            if failure is None:
+                raise
+            raise InterruptedTrainingError(f"epoch {epoch + 1}: {failure}") from error
+        return history
 
     def measure(self) -> NDArray[np.float32]:
         """Measures the best epoch's model on the test split and returns the probabilities (N, classes) it gives."""
@@ -139,7 +150,11 @@ def _watch(what: str, steps: int, show: ProgressCallback) -> Callable[[int, dict
 def _compressing(attached: Attached, done: int) -> keras.callbacks.Callback:
     """Has the kernels compressed during an epoch, before which `done` steps were taken."""
     attached.start_epoch(done)
-    return keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: attached.after_step(done + batch + 1))
+
+    def after_batch(batch: int, logs: dict[str, float]) -> None:  # noqa: ARG001 - Keras names it
+        attached.after_step(done + batch + 1)
+
+    return keras.callbacks.LambdaCallback(on_train_batch_end=after_batch)
 
 
 def _seed_random_layers(model: keras.Model, seed: int, epoch: int) -> None:

@@ -1,5 +1,6 @@
 """What another device needs to measure: this liteport, the models, and the images of the test split."""
 
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from liteport.runtime.backends import RUNNABLE
 from liteport.runtime.manifest import MANIFEST_FILE
 from liteport.train import Dataset
 
+from ..blocks import read_blocks, write_npy
 from .wheel import build_wheel
 
 DATA_FILE = "data.npz"
@@ -125,7 +127,12 @@ def write_test_split(data: Dataset, path: Path) -> None:
         path,
         x_train=np.concatenate([held_out.images[first], train.images[later]]),
         y_train=labels[chosen],
-        x_test=data.test.images,
         y_test=data.test.labels,
         class_names=np.array(data.class_names),
     )
+    everyone = np.arange(len(data.test.labels))
+    with (
+        zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("x_test.npy", "w", force_zip64=True) as member,
+    ):
+        write_npy(member, read_blocks(data.test.images.__getitem__, everyone), len(everyone))

@@ -10,7 +10,8 @@ from liteport.errors import InvalidInputError, NotFoundError, unknown_name
 from liteport.runtime import Bundle, Model, load, read_bundle
 from liteport.runtime.manifest import MANIFEST_FILE
 from liteport.terminal import muted
-from liteport.train import Dataset, load_dataset
+from liteport.train import Dataset
+from liteport.train.datasets import load_for_model
 
 from ..inputs import resolve
 
@@ -180,7 +181,7 @@ def _dataset(reference: Side, quantized: Side, model: Model, data: str | None) -
             return dataset
     if data is None:
         raise InvalidInputError("a lone file does not tell what it was trained on; name the data: --data SOURCE")
-    dataset = load_dataset(data)
+    dataset = load_for_model(data, model.input.shape)
     expected, classes = model.input.shape[1:], model.outputs[0].shape[-1]
     if tuple(dataset.input_shape) != tuple(expected) or len(dataset.class_names) != classes:
         raise InvalidInputError(

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liteport.errors import InvalidInputError
-from liteport.train import Dataset, load_dataset
+from liteport.train import Dataset
+from liteport.train.datasets import load_for_model
 
 from ..inputs import Candidate
 from .agreement import agreement
 from .lone_models import LoneModel, read_models
-from .questions import SCALED, Question, Way, find_way, items_at_once, of_chance, of_data, of_given
+from .questions import SCALED, Question, Values, Way, find_way, items_at_once, of_chance, of_data, of_given
 
 __all__ = ["ForeignFile", "ForeignFiles", "agreement", "resolve_files"]
 
@@ -33,7 +34,7 @@ class ForeignFile:
     candidate: Candidate
     inputs: Mapping[str, NDArray[Any]]
     output_order: tuple[int, ...]
-    _values: NDArray[Any] = field(repr=False)
+    _values: Values = field(repr=False)
     _way: Way = field(repr=False)
 
     def save_inputs(self, path: Path) -> None:
@@ -43,9 +44,9 @@ class ForeignFile:
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                     np.lib.format.write_array(member, values, allow_pickle=False)
 
-    def items(self, start: int = 0, stop: int | None = None) -> NDArray[Any]:
+    def items(self, chosen: slice | NDArray[np.int64] = slice(None)) -> NDArray[Any]:
         """Returns some of all the items that there are labels for, as `Model.predict` of this file takes them."""
-        return self._way.apply(self._values[start:stop])
+        return self._way.apply(self._values[chosen])
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,14 +101,14 @@ def resolve_files(
     if input_file is not None and data is not None:
         raise InvalidInputError("both an input and a data set are given; expected one of them: --input or --data")
     models = read_models(paths)
-    dataset = load_dataset(data) if isinstance(data, (str, Path)) else data
+    dataset = load_for_model(data, models[0].inputs[0].shape) if isinstance(data, (str, Path)) else data
     if input_file is not None:
         question = of_given(input_file, models)
     elif dataset is not None:
         question = of_data(dataset, models)
     else:
         question = of_chance(models, batch, seed)
-    asked = question.values
+    asked: tuple[Values, ...] = question.values
     if question.pixels or question.labels is not None:  # of which one inference takes some
         asked = (question.values[0][: batch or items_at_once(models, 0) or 1],)
     ways = [[find_way(model, index, question) for index in range(len(model.inputs))] for model in models]
@@ -123,7 +124,7 @@ def resolve_files(
 
 
 def _file(
-    model: LoneModel, models: list[LoneModel], ways: list[Way], question: Question, asked: tuple[NDArray[Any], ...]
+    model: LoneModel, models: list[LoneModel], ways: list[Way], question: Question, asked: tuple[Values, ...]
 ) -> ForeignFile:
     names = [other.path.name for other in models]
     name = model.path.name if names.count(model.path.name) == 1 else str(model.path)

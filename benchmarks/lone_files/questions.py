@@ -11,10 +11,14 @@ from numpy.typing import NDArray
 from liteport.errors import InvalidInputError
 from liteport.runtime import TensorSpec
 from liteport.train import Dataset
+from liteport.train.sources.image_files import ImageFiles
 
 from .given_input import LABELS, read_given
 from .lone_models import LoneModel
 from .tensor_matching import AS_IT_IS, laid_out, layout
+
+Values = NDArray[Any] | ImageFiles
+"""Items in memory, or images that are read when they are indexed."""
 
 RANDOM = "random"
 SCALED = "pixels / 255"
@@ -31,7 +35,7 @@ class Question:
         pixels: Whether the values are raw pixels, which files without liteport's card are given divided by 255.
     """
 
-    values: tuple[NDArray[Any], ...]
+    values: tuple[Values, ...]
     source: str
     labels: NDArray[np.int64] | None = None
     pixels: bool = False
@@ -49,9 +53,9 @@ class Way:
     layout: str
     scaled: bool
 
-    def apply(self, values: NDArray[Any]) -> NDArray[Any]:
+    def apply(self, values: Values) -> NDArray[Any]:
         """Returns the values as the file takes them."""
-        changed = laid_out(values, self.layout)
+        changed = laid_out(np.asarray(values), self.layout)
         return (changed / np.float32(255)).astype(np.float32) if self.scaled else changed
 
 

@@ -33,6 +33,19 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> SetPlan:
     return set_plan
 
 
+@pytest.fixture(scope="session")
+def digit_folder(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first 120 digits as image files by class, of two sizes."""
+    image_module = pytest.importorskip("PIL.Image")
+    folder = tmp_path_factory.mktemp("images") / "digits"
+    with np.load(tiny_data) as arrays:
+        digits = list(zip(arrays["x_train"][:120], arrays["y_train"][:120], strict=True))
+    for number, (pixels, label) in enumerate(digits):
+        (folder / f"{label}").mkdir(parents=True, exist_ok=True)
+        image_module.fromarray(pixels[: 28 - number % 2]).save(folder / f"{label}" / f"{number}.png")
+    return folder
+
+
 @pytest.fixture
 def data() -> Dataset:
     """Ten test images whose first pixel is the right class; the second is wrong for two, the third for one."""

@@ -1,4 +1,5 @@
 import dataclasses
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,6 +36,25 @@ def test_chooses_variants_in_the_bundles_order(make_bundle: MakeBundle, data: Da
 def test_bundles_of_one_name_are_told_apart(make_bundle: MakeBundle, data: Dataset) -> None:
     paths = [make_bundle(folder="a"), make_bundle(folder="b")]
     assert [subject.name for subject in resolve(paths, data, None)] == [str(path) for path in paths]
+
+
+def test_a_folder_of_images_is_brought_to_each_bundles_size(make_bundle: MakeBundle, digit_folder: Path) -> None:
+    bundles = [make_bundle(folder="a"), make_bundle(folder="b", shape=(6, 5, 1)), make_bundle(folder="c")]
+    subjects = resolve(bundles, str(digit_folder), None)
+    assert [subject.data.input_shape for subject in subjects] == [(4, 4, 1), (6, 5, 1), (4, 4, 1)]
+    assert subjects[0].data is subjects[2].data
+
+
+def test_its_own_data_is_read_as_it_was_for_the_training(
+    make_bundle: MakeBundle, digit_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "digits"
+    shutil.copytree(digit_folder, folder)
+    (folder / "3" / "broken.png").write_bytes(b"")
+    trained = load_dataset(folder, seed=3, image_size=4, skip_corrupt=True)
+    (subject,) = resolve(make_bundle(training={"dataset": trained.recorded}), None, None)
+    assert subject.data.recorded == trained.recorded
+    assert len(subject.data.skipped) == 1
 
 
 def test_refuses_other_data_than_it_was_trained_on(make_bundle: MakeBundle, npz: Path) -> None:

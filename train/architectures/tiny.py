@@ -13,14 +13,14 @@ def tiny(image: keras.KerasTensor, classes: int, *, dropout: float = 0.0) -> ker
     """Five narrow convolutions without padding and the average of each channel: 11 thousand parameters for MNIST.
 
     In an int8 file each output channel takes 28 bytes beside its weights (bias, scales, zero points) and each operation
-    some 600: ordinary convolutions make a smaller file than as many depthwise-separable ones of twice the channels. The
+    some 500: ordinary convolutions make a smaller file than as many depthwise-separable ones of twice the channels. The
     first one halves the image, as two values of full size would need the most working memory, and from there the maps
     shrink as the channels grow. Larger images are halved more often, by one more convolution each time.
 
     Args:
         image: (N, H, W, C), at least 21×21 pixels.
         classes: Their number.
-        dropout: The part of the averages that is dropped while training; of so few none should be.
+        dropout: The part of the averages that is dropped while training.
 
     Raises:
         InvalidInputError: If the images are too small.

@@ -395,6 +395,13 @@ def test_test_split_survives_the_journey(digits: Dataset, tmp_path: Path) -> Non
     assert all(image.tobytes() in held_out for image in read.validation.images)
 
 
+def test_images_that_are_files_survive_it_too(digit_folder: Path, tmp_path: Path) -> None:
+    here, streamed = (load_dataset(digit_folder, image_size=28, stream=stream) for stream in (False, True))
+    for name, data in (("here", here), ("streamed", streamed)):
+        write_test_split(data, tmp_path / f"{name}.npz")
+    assert load_dataset(tmp_path / "here.npz").digest == load_dataset(tmp_path / "streamed.npz").digest
+
+
 def test_rare_classes_survive_the_journey(digits: Dataset, tmp_path: Path) -> None:
     few = np.concatenate([np.flatnonzero(digits.train.labels == digit)[:3] for digit in range(10)])
     train = type(digits.train)(digits.train.images[few], digits.train.labels[few])

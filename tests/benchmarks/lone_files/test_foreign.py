@@ -225,12 +225,26 @@ def test_a_data_sets_images_are_given_as_each_file_takes_them(
     pixels, real = (file.inputs["input"] for file in files.files)
     assert (pixels.dtype, real.dtype) == (np.uint8, np.float32)
     np.testing.assert_array_equal(real, data.test.images[:4] / np.float32(255))
-    np.testing.assert_array_equal(files.files[1].items(7, 9), data.test.images[7:9] / np.float32(255))
+    np.testing.assert_array_equal(files.files[1].items(slice(7, 9)), data.test.images[7:9] / np.float32(255))
     assert len(files.files[0].items()) == len(files.labels) == len(data.test.labels)
     (reference,), (other,) = answers(files)
     # Two engines on the same pixels, prepared by the runtime and by us: sums in another order, of probabilities.
     assert agreement([other], [reference], "tiny").max_abs_difference < 1e-4
     assert resolve_files([ours], data=str(tiny_data)).source == "tiny"
+
+
+def test_images_that_are_files_are_read_when_they_are_needed(
+    foreign: Callable[[str], Path], tiny_bundle: Path, digit_folder: Path
+) -> None:
+    ours, other = tiny_bundle / "onnx-float32.onnx", foreign("tflite-float32")
+    here, streamed = (load_dataset(digit_folder, image_size=28, stream=stream) for stream in (False, True))
+    expected, found = (resolve_files([ours, other], data=data, batch=4) for data in (here, streamed))
+    order = np.array([5, 0, 19])
+    for one, same in zip(found.files, expected.files, strict=True):
+        np.testing.assert_array_equal(one.items(order), same.items(order))
+        np.testing.assert_array_equal(one.inputs["input"], same.inputs["input"])
+    # of a source that is named, images take the first file's size
+    assert resolve_files([ours], data=digit_folder).data.input_shape == (28, 28, 1)
 
 
 def test_labels_judge_classifiers_only(write: Write, tiny_data: Path, tiny_bundle: Path) -> None:
@@ -260,7 +274,7 @@ def test_given_labels(write: Write, tmp_path: Path) -> None:
     assert files.labels is not None
     assert files.count == 1
     np.testing.assert_array_equal(files.labels, range(4))
-    np.testing.assert_array_equal(files.files[0].items(1, 3), np.eye(4)[1:3])
+    np.testing.assert_array_equal(files.files[0].items(slice(1, 3)), np.eye(4)[1:3])
     for labels, match in (
         ([0, 1, 2], r"labels of .* is int64 \(3,\); expected a class's number"),
         ([0.0, 1, 2, 3], "labels of .* is float64"),
