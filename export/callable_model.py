@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from liteport.errors import InvalidInputError
+from liteport.foreign import FOREIGN_ERRORS, one_line
 from liteport.runtime import TensorSpec
 from liteport.terminal import muted, quiet_import
-
-from liteport.foreign import FOREIGN_ERRORS, one_line
 
 # What weights may not be held in: TensorFlow Lite has no arithmetic in these types, ONNX Runtime little.
 _OTHER_PRECISIONS = ("float16", "bfloat16", "float64")

@@ -42,7 +42,8 @@ def export(
         str | None,
         typer.Option(
             help="Data for the integer formats: a data set such as mnist, an .npz or .npy file, or a folder of "
-            "images; a run's own data set by default."
+            "images; a run's own data set by default. A quantization-aware model's ranges are learned; tflite-int16x8 "
+            "alone is calibrated."
         ),
     ] = None,
     calibration_count: Annotated[int, typer.Option(help="Samples to calibrate on, drawn from the train split.")] = 500,
@@ -98,6 +99,7 @@ def export(
     """Export a Keras model to TensorFlow Lite and ONNX variants, each verified against it."""
     from .exporter import export as export_bundle
     from .onnx import OnnxOptions
+    from .running import LEARNED
 
     if verify_data is not None and not verify:
         raise InvalidInputError("--verify-data and --no-verify exclude each other")
@@ -132,6 +134,8 @@ def export(
             progress=show,
         )
     _print_table(bundle.manifest)
+    if learned := [variant.id for variant in bundle.manifest.variants if variant.scheme.endswith(LEARNED)]:
+        typer.echo(f"ranges as learned in training, not calibrated: {', '.join(learned)}")
     for line in notes(bundle.manifest):
         typer.echo(line)
     typer.echo(f"wrote {out}{_size_note(bundle.manifest)}")

@@ -61,13 +61,17 @@ def export(
 ) -> Bundle:
     """Exports a Keras model to a bundle of verified variants.
 
+    The integer formats of a quantization-aware model (`liteport.train.quantize_aware`) take its learned ranges and
+    rounded weights over and are held against it as it is, fake-quantized; tflite-int16x8 is calibrated, and the float
+    formats have the weights before rounding.
+
     Args:
         model: A `keras.Model`, a `.keras` or `.h5` file, a SavedModel folder, or the folder of a run that `liteport
             train` wrote. What a run's training.json says of labels, preprocessing and data set is used where it is
             not given here.
         path: The bundle's folder, which is made.
-        formats: "all" (those that cannot express the model are then left out, and the manifest says why), one id or
-            several; see `FORMATS`.
+        formats: "all" (those that cannot express the model are then left out, and the manifest says why; 4-bit weights
+            beside 8-bit activations are for a model trained for them), one id or several; see `FORMATS`.
         calibration: Data for the integer formats: a `Dataset` (its train split), a source for `load_dataset`, an
             `.npz` or `.npy` file, a folder of images, an array of images (uint8: raw pixels, floating: model input),
             a pair (images, labels), a list or dictionary of arrays for a model of several inputs, or an iterable of
@@ -108,7 +112,7 @@ def export(
     path = Path(path)
     check_new_folder(path, force=force, marker=MANIFEST_FILE)
     named = {formats} if isinstance(formats, str) else set(formats)
-    rows = choose_formats(named)
+    choose_formats(named)
     wishes = Wishes(
         calibration,
         verify,
@@ -125,6 +129,7 @@ def export(
         mobile,
     )
     source = load_source(model, custom_objects, safe_mode=safe_mode)
+    rows = choose_formats(named, low_bits=source.aware is not None and source.aware.low_bits)
     _check_not_inside(path, source.file, calibration, verify)
     with tempfile.TemporaryDirectory(prefix="liteport-") as scratch:
         job = make_job(source, wishes, rows, Path(scratch))
@@ -181,7 +186,7 @@ def _told(row: Format, error: LiteportError) -> LiteportError:
 
 
 def _calibration(job: Job, made: list[str], maker: Maker) -> CalibrationInfo | None:
-    if job.calibration is None or not any(FORMATS[name].calibrated for name in made):
+    if job.calibration is None or not any(job.calibrates(FORMATS[name]) for name in made):
         return None
     return describe(job.calibration, job.wishes.seed, job.wishes.onnx.calibration_method, maker.stability(made))
 

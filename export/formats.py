@@ -60,11 +60,13 @@ class Format:
         convert: Makes the file's content.
         tolerance: How far its answers may be from the Keras model's.
         calibrated: Whether it needs calibration data.
+        learned: Whether it takes a quantization-aware model's ranges and rounded weights over instead.
         integer: Where no floating tensor may be left in the file: "everywhere", "inside" its edges, or nowhere.
         float_form: The format with the same graph in float; given where single layers can be kept in float.
         session: Calibrates, where they can: quantizing several times is then quicker than converting.
         verify_at_most: How many samples it is verified on at most, where it is slow.
         source_code: Whether the bundle holds the model as C source code.
+        low_bits: Whether weights have fewer bits than a model stands that was not trained for it.
     """
 
     id: str
@@ -73,11 +75,13 @@ class Format:
     convert: Converter
     tolerance: Tolerance
     calibrated: bool = False
+    learned: bool = False
     integer: Literal["everywhere", "inside"] | None = None
     float_form: str | None = None
-    session: Callable[[Traced, Feeds, OnnxOptions], Session] | None = None
+    session: Callable[[Traced, Feeds | None, OnnxOptions], Session] | None = None
     verify_at_most: int | None = None
     source_code: bool = False
+    low_bits: bool = False
 
 
 def _tflite(options: TFLiteOptions) -> Converter:
@@ -94,16 +98,17 @@ def _onnx(scheme: Literal["float32", "float16", "int8"]) -> Converter:
     )
 
 
-def _tflite_session(options: TFLiteOptions) -> Callable[[Traced, Feeds, OnnxOptions], Session]:
+def _tflite_session(options: TFLiteOptions) -> Callable[[Traced, Feeds | None, OnnxOptions], Session]:
     return lambda traced, feeds, _: tflite.Int8Session(traced, feeds, options)
 
 
-def _onnx_session(traced: Traced, feeds: Feeds, wished: OnnxOptions) -> Session:
-    return onnx.QdqSession(onnx.convert(traced, None, replace(wished, scheme="float32")), feeds, wished)
+def _onnx_session(traced: Traced, feeds: Feeds | None, wished: OnnxOptions) -> Session:
+    return onnx.QdqSession(onnx.convert(traced, None, replace(wished, scheme="float32")), feeds, wished, traced.learned)
 
 
 _INT8 = TFLiteOptions(weights="int8", activations="int8")
 _INT8_FLOAT_IO = replace(_INT8, float_io=True)
+_INT8_W4 = replace(_INT8, weights="int4")
 
 FORMATS = {
     row.id: row
@@ -136,6 +141,7 @@ FORMATS = {
             _tflite(_INT8),
             INT8,
             calibrated=True,
+            learned=True,
             integer="everywhere",
             float_form="tflite-float32",
             session=_tflite_session(_INT8),
@@ -148,9 +154,26 @@ FORMATS = {
             _tflite(_INT8_FLOAT_IO),
             INT8,
             calibrated=True,
+            learned=True,
             integer="inside",
             float_form="tflite-float32",
             session=_tflite_session(_INT8_FLOAT_IO),
+        ),
+        # The same with weights of half the size. For models trained for it: weights rounded afterwards lose much.
+        # XNNPACK takes such dense layers; LiteRT's own kernels unpack the weights of convolutions at each call, which
+        # takes two to six times as long as tflite-int8, and round results twice.
+        Format(
+            "tflite-int8w4",
+            "full integer: int4 weights, int8 activations, int8 in and out",
+            ".tflite",
+            _tflite(_INT8_W4),
+            INT4,
+            calibrated=True,
+            learned=True,
+            integer="everywhere",
+            float_form="tflite-float32",
+            session=_tflite_session(_INT8_W4),
+            low_bits=True,
         ),
         # Runs on reference kernels on CPUs, which are slow: for accelerators, or where int8 loses too much.
         Format(
@@ -172,6 +195,7 @@ FORMATS = {
             _onnx("int8"),
             INT8,
             calibrated=True,
+            learned=True,
             float_form="onnx-float32",
             session=_onnx_session,
         ),
@@ -183,18 +207,33 @@ FORMATS = {
             _tflite(_INT8),
             INT8,
             calibrated=True,
+            learned=True,
             integer="everywhere",
             source_code=True,
+        ),
+        # Takes less of a microcontroller's flash and more of its RAM, where the weights of a convolution are unpacked.
+        Format(
+            "c-array-int8w4",
+            "full integer: int4 weights of convolutions, int8 activations, as C source code for microcontrollers",
+            ".tflite",
+            _tflite(replace(_INT8_W4, pack_dense=False)),
+            INT4,
+            calibrated=True,
+            learned=True,
+            integer="everywhere",
+            source_code=True,
+            low_bits=True,
         ),
     )
 }
 
 
-def choose_formats(wanted: str | Iterable[str]) -> list[Format]:
+def choose_formats(wanted: str | Iterable[str], *, low_bits: bool = False) -> list[Format]:
     """Looks formats up.
 
     Args:
         wanted: "all", one id or several.
+        low_bits: Whether the model was trained for weights of few bits: formats with such are then among all.
 
     Returns:
         The rows in the table's order, each once.
@@ -208,4 +247,5 @@ def choose_formats(wanted: str | Iterable[str]) -> list[Format]:
             raise unknown_name("format", name, ["all", *FORMATS])
     if not names:
         raise InvalidInputError(f"no format given; expected all or some of: {', '.join(FORMATS)}")
-    return [row for row in FORMATS.values() if "all" in names or row.id in names]
+    every = "all" in names
+    return [row for row in FORMATS.values() if row.id in names or (every and (low_bits or not row.low_bits))]

@@ -48,7 +48,7 @@ def convert(
 
     Args:
         traced: The model.
-        samples: Calibration data by input name, (N, ...) each; needed for int8.
+        samples: Calibration data by input name, (N, ...) each; needed for int8 where ranges were not learned.
         options: How.
         keep_float: Of an int8 file: values that stay in float; see `QdqSession.quantize`, which is the faster way to
             several files of different choices.
@@ -64,10 +64,8 @@ def convert(
     if options.scheme == "float16":
         content = _float16(content)
     elif options.scheme == "int8":
-        if samples is None:
-            raise ConversionError("int8 activations need calibration data")
-        content = QdqSession(content, samples, options).quantize(keep_float)
-    return _described(content, options)
+        content = QdqSession(content, samples, options, traced.learned).quantize(keep_float)
+    return _described(content, options, "learned" if traced.learned else options.calibration_method)
 
 
 def _float32(traced: Traced, opset: int) -> bytes:
@@ -202,7 +200,7 @@ def _try_loading(content: bytes) -> None:
             ) from error
 
 
-def _described(content: bytes, options: OnnxOptions) -> bytes:
+def _described(content: bytes, options: OnnxOptions, ranges: str) -> bytes:
     """Fills in what a file says of itself."""
     onnx = require("onnx", "export")
     model = onnx.load_from_string(content)
@@ -210,7 +208,7 @@ def _described(content: bytes, options: OnnxOptions) -> bytes:
     facts = {"scheme": options.scheme, "opset": str(options.opset), "converter": f"tf2onnx {version('tf2onnx')}"}
     if options.scheme == "int8":
         facts["quantizer"] = f"onnxruntime {version('onnxruntime')}"
-        facts["calibration_method"] = options.calibration_method
+        facts["calibration_method"] = ranges
         facts["target"] = options.target if options.vnni or options.target == "arm" else "x86 without VNNI"
     onnx.helper.set_model_props(model, facts)
     described: bytes = model.SerializeToString()

@@ -40,7 +40,7 @@ def _affine(graph: Graph, node: Any) -> None:
     bias = graph.constant(layer.input[2]) if len(layer.input) > 2 else np.zeros(1)
     affine = _read(graph, node, len(shape), 1 if "Conv" in layer.op_type else len(shape) - 1)
     plain = attribute(layer, "alpha", 1.0) == attribute(layer, "beta", 1.0) == 1.0
-    axis = _output_axis(layer, weights)
+    axis = output_axis(layer, weights)
     if affine is None or bias is None or axis is None or not plain:
         return
     kind = layer.op_type
@@ -58,8 +58,8 @@ def _affine(graph: Graph, node: Any) -> None:
     graph.replace(node, kind, inputs, **attributes)
 
 
-def _output_axis(layer: Any, weights: NDArray[Any]) -> int | None:
-    """The axis of a layer's weights that has one entry an output channel."""
+def output_axis(layer: Any, weights: NDArray[Any]) -> int | None:
+    """Returns the axis of a layer's weights that has one entry an output channel; None where none does."""
     if layer.op_type == "Conv":
         return 0
     if layer.op_type == "ConvTranspose":

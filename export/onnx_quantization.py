@@ -1,21 +1,27 @@
 """Static quantization of ONNX files with QDQ nodes, by onnxruntime's quantizer: calibrated once, quantized often."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
 
-from liteport.errors import require, unknown_name
+from liteport.errors import ConversionError, require, unknown_name
 from liteport.runtime.backends.onnxruntime import session_errors
 from liteport.terminal import muted, quiet_import
 
-from .onnx_calibration import activation_ranges
+from .four_bit import four_bit_scales
+from .learned import Learned
+from .onnx_calibration import Ranges, activation_ranges
+from .onnx_folding import output_axis
 from .onnx_graph import Graph, attribute, replace_all
 from .onnx_options import OnnxOptions
 from .refusal import told_as_refusal
 
 _WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 _ACTIVATIONS = ("Relu", "Clip", "LeakyRelu", "Elu", "Sigmoid", "Tanh", "HardSigmoid", "PRelu", "Softplus")
+_CLIPS = ("Relu", "Clip")
+_STEPS = 255
 _KERNEL_CHANNELS = 4
 _ANSWERS = ("Softmax", "LogSoftmax", "Sigmoid")
 
@@ -23,22 +29,36 @@ _ANSWERS = ("Softmax", "LogSoftmax", "Sigmoid")
 class QdqSession:
     """A float32 ONNX file and the ranges of its activations, to quantize as often as one likes."""
 
-    def __init__(self, content: bytes, samples: Mapping[str, NDArray[Any]], options: OnnxOptions) -> None:
-        """Calibrates.
+    def __init__(
+        self,
+        content: bytes,
+        samples: Mapping[str, NDArray[Any]] | None,
+        options: OnnxOptions,
+        learned: Learned | None = None,
+    ) -> None:
+        """Calibrates, where ranges were not learned.
 
         Args:
             content: The float32 file, as `onnx.convert` makes it.
-            samples: Calibration data: model input by name, (N, ...) each.
+            samples: Calibration data: model input by name, (N, ...) each. Of no use where ranges were learned.
             options: How; the scheme is int8 whatever it says.
+            learned: What quantization-aware training learned.
 
         Raises:
             InvalidInputError: If there are no samples.
-            ConversionError: If the model cannot be run on them.
+            ConversionError: If samples are needed and not given, or the model cannot be run on them, or it cannot be
+                told whose a learned range is.
         """
         onnx = require("onnx", "export")
         self._options = options
         self._model = onnx.shape_inference.infer_shapes(onnx.load_from_string(content))
         self._graph = Graph(onnx.load_from_string(content))
+        self._learned = learned
+        if learned is not None:
+            self._ranges = _before_clips(self._graph, learned.of_values(content, ".onnx"))
+            return
+        if samples is None:
+            raise ConversionError("int8 activations need calibration data")
         with told_as_refusal("onnxruntime's calibration", *session_errors(require("onnxruntime", "export"))):
             self._ranges = activation_ranges(self._model, samples, options.calibration_method)
 
@@ -57,10 +77,11 @@ class QdqSession:
             ConversionError: If the quantizer refuses.
         """
         onnx = require("onnx", "export")
-        excluded = [*self._layers(keep_float), *self._better_in_float()]
+        excluded = [*self._layers(keep_float), *self._better_in_float(), *self._needed_clips()]
         with told_as_refusal("onnxruntime's quantizer", ValueError, RuntimeError, TypeError, KeyError), muted():
             model = self._inserted(excluded)
-        _drop_idle_pairs(model)
+        if self._learned is None:
+            _drop_idle_pairs(model)
         onnx.checker.check_model(model, full_check=True)
         content: bytes = model.SerializeToString()
         return content
@@ -85,13 +106,24 @@ class QdqSession:
             [],
             excluded,
             sorted(set(registry.QDQRegistry) | set(registry.QLinearOpsRegistry)),
-            {},
+            {"TensorQuantOverrides": self._four_bit_weights()} if self._learned and self._learned.low_bits else {},
         )
         quantizer.quantize_model()
         quantizer.model.topological_sort()  # it appends
         made = quantizer.model.model
         replace_all(made.metadata_props, list(self._model.metadata_props))
         return made
+
+    def _four_bit_weights(self) -> dict[str, list[dict[str, Any]]]:
+        """The scales of the weights that were trained to have 4 bits: the codes, stored in 8 bits, are those."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for node in self._graph.nodes:
+            weights = self._graph.constant(node.input[1]) if node.op_type in _WEIGHTED else None
+            axis = None if weights is None else output_axis(node, weights)
+            scales = None if weights is None or axis is None else four_bit_scales(weights, axis)
+            if scales is not None:
+                found[node.input[1]] = [{"axis": axis, "scale": scale, "zero_point": 0} for scale in scales]
+        return found
 
     def _layers(self, values: Iterable[str]) -> list[str]:
         """The names of the nodes that make these values, with the layer or the activation that goes with them."""
@@ -130,6 +162,38 @@ class QdqSession:
                 if shape is not None and (shape[1] or 0) < _KERNEL_CHANNELS:
                     found.extend(other.name for other in self._layer(node))
         return found
+
+    def _needed_clips(self) -> list[str]:
+        """The names of the ReLUs whose learned range is wider than what they let through.
+
+        A concatenation shares its range with what it takes. The quantizer leaves ReLUs out, counting on the rounding
+        after them to clip.
+        """
+        found = []
+        for node in self._graph.nodes if self._learned is not None else ():
+            if node.op_type in _CLIPS and node.output[0] in self._ranges:
+                low, high = self._ranges[node.output[0]]
+                least, most = _limits(self._graph, node)
+                step = (high - low) / _STEPS
+                if low < least - step / 2 or high > most + step / 2:
+                    found.append(node.name)
+        return found
+
+
+def _limits(graph: Graph, node: Any) -> tuple[float, float]:
+    """What a Relu or Clip limits values to."""
+    if node.op_type == "Relu":
+        return 0.0, math.inf
+    ends = [graph.constant(name) for name in node.input[1:]]
+    least, most = (*ends, None, None)[:2]
+    return -math.inf if least is None else float(least), math.inf if most is None else float(most)
+
+
+def _before_clips(graph: Graph, ranges: Ranges) -> Ranges:
+    """Adds ranges of what becomes one operation with the ReLU after it; the quantizer asks for them all the same."""
+    clips = [node for node in graph.nodes if node.op_type in _CLIPS]
+    before = {node.input[0]: ranges[node.output[0]] for node in clips if node.output[0] in ranges}
+    return {**before, **ranges}
 
 
 def _drop_idle_pairs(model: Any) -> None:

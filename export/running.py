@@ -17,6 +17,9 @@ from .formats import Format
 from .given_data import Samples
 from .job import Job
 
+LEARNED = "; ranges learned in training"
+"""What ends the scheme of a variant whose ranges are those of quantization-aware training."""
+
 # Enough for a thousand images in every format of a small model; reference kernels take seconds an image of a large one.
 _SECONDS = 30
 _FIRST_CHUNK, _LARGEST_CHUNK = 8, 128
@@ -24,7 +27,8 @@ _FIRST_CHUNK, _LARGEST_CHUNK = 8, 128
 
 def card_of(job: Job, row: Format) -> ModelCard:
     """Returns what a variant's users must know of it."""
-    return ModelCard(job.source.name, row.id, row.scheme, job.inputs, job.outputs)
+    scheme = row.scheme if job.traced_for(row).learned is None else f"{row.scheme}{LEARNED}"
+    return ModelCard(job.source.name, row.id, scheme, job.inputs, job.outputs)
 
 
 def loaded(content: bytes, row: Format) -> Backend:
@@ -35,8 +39,9 @@ def loaded(content: bytes, row: Format) -> Backend:
 
 def runner(job: Job, row: Format) -> Callable[[bytes], Mapping[str, NDArray[Any]]]:
     """Returns what gives a file's outputs for the verification data, which must be there."""
-    assert job.reference is not None
-    inputs = job.reference.samples.first(row.verify_at_most).inputs
+    reference = job.reference_for(row)
+    assert reference is not None
+    inputs = reference.samples.first(row.verify_at_most).inputs
 
     def run(content: bytes) -> Mapping[str, NDArray[Any]]:
         with Model(loaded(content, row), card_of(job, row)) as model:

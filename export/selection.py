@@ -22,21 +22,21 @@ _RANKING_COUNT = 64
 
 
 def quantized_selectively(
-    job: Job, row: Format, feeds: Mapping[str, NDArray[Any]], max_drop: float
+    job: Job, row: Format, feeds: Mapping[str, NDArray[Any]] | None, max_drop: float
 ) -> tuple[bytes, Selection]:
     """Quantizes all layers but those that cost too much accuracy.
 
     Args:
         job: The export.
         row: A format with a float form.
-        feeds: Calibration data.
+        feeds: Calibration data; None where ranges were learned.
         max_drop: The drop of accuracy that is let through, in points.
 
     Raises:
         InvalidInputError: If there are no labelled samples to measure the drop on.
         VerificationError: If even with all layers in float the drop is larger.
     """
-    reference = job.reference
+    traced, reference = job.traced_for(row), job.reference_for(row)
     if reference is None or reference.samples.labels is None:
         raise InvalidInputError("max_drop needs labelled data to verify on: give a data set, or (images, labels)")
     assert row.float_form is not None
@@ -45,7 +45,7 @@ def quantized_selectively(
     name, expected = next(iter(reference.outputs.items()))
     accuracy, run = float((top_class(expected) == labels).mean()), runner(job, row)
     few = job.feeds(samples.first(_RANKING_COUNT))
-    float_file = FORMATS[row.float_form].convert(job.traced, None, job.wishes.onnx)
+    float_file = FORMATS[row.float_form].convert(traced, None, job.wishes.onnx)
 
     def drop_of(content: bytes) -> float:
         return 100 * (accuracy - float((top_class(run(content)[name]) == labels).mean()))
@@ -54,8 +54,8 @@ def quantized_selectively(
         findings = rank_layers(compare_files(float_file, content, row.suffix, few))
         return units_of(findings, read_contents(float_file, row.suffix))
 
-    found = select(row.session(job.traced, feeds, job.wishes.onnx).quantize, drop_of, rank, max_drop)
-    content = row.convert(job.traced, feeds, job.wishes.onnx, values_of(found.kept))
+    found = select(row.session(traced, feeds, job.wishes.onnx).quantize, drop_of, rank, max_drop)
+    content = row.convert(traced, feeds, job.wishes.onnx, values_of(found.kept))
     data = f"{samples.source} {samples.split}"
     kept = tuple(map(_float_layer, found.kept))
     return content, Selection(max_drop, found.full_drop, found.drop, data, len(labels), kept)

@@ -10,11 +10,12 @@ from typing import Any
 
 from liteport.errors import IntegrityError, InvalidInputError, NotFoundError
 from liteport.files import sha256_of
+from liteport.foreign import FOREIGN_ERRORS, one_line
 from liteport.terminal import muted, quiet_import
 
 from .callable_model import CallableModel, of_keras, of_saved_model
 from .custom_objects import CustomObjects, load_custom_objects
-from .foreign import FOREIGN_ERRORS, one_line
+from .learned import Aware, aware_of, know_layers
 
 TRAINING_FILE = "training.json"
 _SAVED_MODEL_FILE = "saved_model.pb"
@@ -29,16 +30,18 @@ class Source:
     """A model and what its training recorded.
 
     Attributes:
-        model: Its inference function.
+        model: Its inference function; of a quantization-aware model that with floating weights.
         name: A name for people.
         file: Where it was read from, a file or a SavedModel folder; None for a live model.
         training: The run's training.json, or None.
+        aware: What else a quantization-aware model is; None of any other.
     """
 
     model: CallableModel
     name: str
     file: Path | None
     training: Mapping[str, Any] | None
+    aware: Aware | None = None
 
     def sha256(self) -> str | None:
         """Returns the digest of `file`; of a SavedModel that of the graph, which is one file of several."""
@@ -63,7 +66,7 @@ def load_source(model: Any, custom_objects: CustomObjects = None, *, safe_mode: 
     """
     keras = _keras()
     if isinstance(model, keras.Model):
-        return Source(of_keras(model), model.name, None, None)
+        return _of(model, model.name, None, None)
     if not isinstance(model, (str, Path)):
         raise InvalidInputError(f"model is a {type(model).__name__}; expected a keras.Model or a path")
     path = Path(model)
@@ -80,7 +83,12 @@ def load_source(model: Any, custom_objects: CustomObjects = None, *, safe_mode: 
     training = _read_training(path)
     loaded = _load_keras(path, keras, load_custom_objects(custom_objects), safe_mode)
     name = (training["design"] or loaded.name) if training else path.stem
-    return Source(of_keras(loaded), _text(name), path, training)
+    return _of(loaded, _text(name), path, training)
+
+
+def _of(model: Any, name: str, file: Path | None, training: Mapping[str, Any] | None) -> Source:
+    aware = aware_of(model)
+    return Source(of_keras(model) if aware is None else aware.plain, name, file, training, aware)
 
 
 def _keras() -> Any:
@@ -103,6 +111,7 @@ def _text(name: Any) -> str:
 def _load_keras(path: Path, keras: Any, custom_objects: Mapping[str, Any], safe_mode: bool) -> Any:
     if path.suffix not in _SIGNATURES:
         raise InvalidInputError(f"{path} is no Keras model: expected {_EXPECTED}")
+    know_layers()
     signature = _SIGNATURES[path.suffix]
     with path.open("rb") as file:
         if file.read(len(signature)) != signature:  # of which Keras says that the file was not found

@@ -2,7 +2,9 @@
 
 Full-integer int8 goes in two steps, which TensorFlow's own converter takes too: calibration, which runs the float
 model on the samples and notes the range of every tensor, and quantization by those ranges. The second takes a tenth of
-the time of both and can be told to leave operations in float, so `Int8Session` keeps the first step's result.
+the time of both and can be told to leave operations in float, so `Int8Session` keeps the first step's result. Of a
+model that was trained for quantization the ranges are known, and are noted in the float file without the first step:
+the quantizer passes them on to what has the same step in and out (pooling, reshaping, concatenation).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,19 +14,22 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from liteport.errors import ConversionError, InvalidInputError, require, unknown_name
+from liteport.errors import ConversionError, InvalidInputError, unknown_name
 from liteport.runtime.contents import read_contents
 from liteport.terminal import muted, quiet_import
 
-from .refusal import placed, told_as_refusal
+from .four_bit import LAYERS, four_bit
+from .refusal import told_as_refusal
+from .tflite_floats import require_integer
+from .tflite_ranges import with_ranges
 from .tracing import Traced
+
+__all__ = ["Int8Session", "TFLiteOptions", "convert", "require_integer"]
 
 Samples = Mapping[str, NDArray[Any]]
 """Model input by name, (N, ...) each, of the model's own dtypes."""
 
 _WHO = "TensorFlow's converter"
-_CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
-_FLOATING = ("float16", "bfloat16", "float32", "float64")
 
 
 @dataclass(frozen=True)
@@ -32,18 +37,21 @@ class TFLiteOptions:
     """How to convert.
 
     Attributes:
-        weights: The type that large weights are stored in.
+        weights: The type that large weights are stored in; int4 with int8 activations alone.
         activations: The type that activations are computed in. Integers need calibration data, and the file's floating
             inputs and outputs are then of the same integer type. Integer inputs (token ids) stay as they are.
         float_io: With integer activations: inputs and outputs stay float32, and the file converts them itself.
         dense_per_channel: Whether a dense layer's int8 weights have a scale per output rather than one for all. With
             dynamic range, the former need a newer runtime than tflite-runtime 2.14.
+        pack_dense: With int4 weights: whether those of dense layers take half a byte each. The kernel of TensorFlow
+            Lite for Microcontrollers takes such with one scale for all outputs only; else they are in int8.
     """
 
-    weights: Literal["float32", "float16", "int8"] = "float32"
+    weights: Literal["float32", "float16", "int8", "int4"] = "float32"
     activations: Literal["float32", "int8", "int16"] = "float32"
     float_io: bool = False
     dense_per_channel: bool = True
+    pack_dense: bool = True
 
 
 def convert(traced: Traced, samples: Samples | None, options: TFLiteOptions, keep_float: Sequence[str] = ()) -> bytes:
@@ -51,7 +59,7 @@ def convert(traced: Traced, samples: Samples | None, options: TFLiteOptions, kee
 
     Args:
         traced: The model.
-        samples: Calibration data; needed for integer activations.
+        samples: Calibration data; needed for integer activations whose ranges were not learned.
         options: How.
         keep_float: Selective quantization, for int8 activations: names of tensors in the float32 file of the same
             traced model, whose operations stay in float.
@@ -63,7 +71,7 @@ def convert(traced: Traced, samples: Samples | None, options: TFLiteOptions, kee
         ConversionError: If TensorFlow's converter refuses; the message names the operation and the layer if it can.
         InvalidInputError: If `keep_float` has a name that no operation gives, or is given for another scheme.
     """
-    if options.activations == "int8":
+    if options.activations == "int8" or options.weights == "int4":
         return Int8Session(traced, samples, options).quantize(keep_float)
     if keep_float:
         raise InvalidInputError(
@@ -79,31 +87,37 @@ def convert(traced: Traced, samples: Samples | None, options: TFLiteOptions, kee
 
 
 class Int8Session:
-    """A model calibrated once, to be quantized to int8 as often as need be."""
+    """A model whose activations have ranges, to be quantized as often as need be."""
 
     def __init__(self, traced: Traced, samples: Samples | None, options: TFLiteOptions) -> None:
-        """Runs the float model on the samples.
+        """Runs the float model on the samples, where its ranges were not learned.
 
         Args:
             traced: The model.
-            samples: Calibration data.
-            options: How; `activations` must be int8.
+            samples: Calibration data; of no use where ranges were learned.
+            options: How; `activations` must be int8, and weights int8 or int4.
 
         Raises:
-            ConversionError: If there are no samples, or TensorFlow's converter refuses.
-            InvalidInputError: If `options` ask for something else than int8.
+            ConversionError: If there are no samples, TensorFlow's converter refuses, or weights of a model that was
+                trained for 8 bits are to have 4.
+            InvalidInputError: If `options` ask for something else.
         """
-        if (options.weights, options.activations) != ("int8", "int8"):
-            raise InvalidInputError(f"options are {options}; expected int8 weights and activations")
-        tf = quiet_import("tensorflow", "export")
+        if options.weights not in ("int8", "int4") or options.activations != "int8":
+            raise InvalidInputError(f"options are {options}; expected int8 or int4 weights and int8 activations")
+        learned = traced.learned
+        if learned is not None and options.weights == "int4" and not learned.low_bits:
+            raise ConversionError(
+                "the model was trained for 8-bit weights; quantize_aware(weight_bits=4) is for 4 bits"
+            )
         self._options = options
-        self._edge = tf.float32 if options.float_io else tf.int8
-        converter = _converter(tf, traced, options)
-        converter.representative_dataset = _batches(traced, samples)
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter._experimental_calibrate_only = True
-        with told_as_refusal(_WHO, *_refusals()), muted():
-            self._calibrated: bytes = converter.convert()
+        self._trained = learned is not None
+        self._four_bit = options.weights == "int4" or (learned is not None and learned.low_bits)
+        self._packed = LAYERS if options.pack_dense else LAYERS - {"FULLY_CONNECTED"}
+        if learned is None:
+            self._calibrated = _calibrated(traced, samples, options)
+        else:
+            content = convert(traced, None, TFLiteOptions())
+            self._calibrated = with_ranges(content, learned.of_values(content, ".tflite"))
         contents = read_contents(self._calibrated, ".tflite")
         self.tensors: tuple[str, ...] = tuple(contents.tensors[i].name for op in contents.ops for i in op.outputs)
 
@@ -119,22 +133,40 @@ class Int8Session:
             The `.tflite` file.
 
         Raises:
-            ConversionError: If TensorFlow's quantizer refuses.
+            ConversionError: If TensorFlow's quantizer refuses, or no layer can have the 4-bit weights that are wished.
             InvalidInputError: If no operation gives a tensor of such a name.
         """
         for name in keep_float:
             if name not in self.tensors:
                 raise unknown_name("tensor to keep in float", name, self.tensors)
+        tf = quiet_import("tensorflow", "export")
+        edge = tf.float32 if self._options.float_io else tf.int8
         quantize = quiet_import("tensorflow.lite.python.convert", "export").mlir_quantize
         with told_as_refusal(_WHO, *_refusals()), muted():
             content: bytes = quantize(
                 self._calibrated,
-                input_data_type=self._edge,
-                output_data_type=self._edge,
+                input_data_type=edge,
+                output_data_type=edge,
                 denylisted_nodes=list(keep_float),
                 disable_per_channel_for_dense_layers=not self._options.dense_per_channel,
             )
+        if self._four_bit:
+            packed = self._packed if self._options.weights == "int4" else ()
+            whole, content = content, four_bit(content, trained=self._trained, packed=packed)
+            if content == whole and not keep_float:
+                raise ConversionError("the model has no convolution or dense layer that can have 4-bit weights")
         return content
+
+
+def _calibrated(traced: Traced, samples: Samples | None, options: TFLiteOptions) -> bytes:
+    tf = quiet_import("tensorflow", "export")
+    converter = _converter(tf, traced, options)
+    converter.representative_dataset = _batches(traced, samples)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter._experimental_calibrate_only = True
+    with told_as_refusal(_WHO, *_refusals()), muted():
+        content: bytes = converter.convert()
+    return content
 
 
 def _converter(tf: Any, traced: Traced, options: TFLiteOptions) -> Any:
@@ -189,58 +221,3 @@ def _outputs_of(kind: str, traced: Traced) -> list[str]:
     """Returns the names of what operations of a kind give in the float32 file."""
     contents = read_contents(convert(traced, None, TFLiteOptions()), ".tflite")
     return [contents.tensors[op.outputs[0]].name for op in contents.ops if op.kind == kind]
-
-
-def require_integer(content: bytes, *, edges: bool = False) -> None:
-    """Checks that a TFLite file computes in integers alone.
-
-    Args:
-        content: The file.
-        edges: Whether its inputs and outputs may be floating all the same, where it converts them itself.
-
-    Raises:
-        ConversionError: If floating tensors are left; the message names what uses them and the layers.
-    """
-    floating = floating_tensors(content, edges=edges)
-    if floating:
-        users = floating_ops(content) or [f"tensor {name!r}" for name in floating]
-        left = "1 tensor is" if len(floating) == 1 else f"{len(floating)} tensors are"
-        more = f" and {len(users) - 3} more" if len(users) > 3 else ""
-        raise ConversionError(f"{_WHO} has no integer form of {'; '.join(users[:3])}{more}: {left} left in float")
-
-
-def floating_tensors(content: bytes, *, edges: bool = False) -> list[str]:
-    """Returns the names of a TFLite file's tensors that are of a floating type, in all of its graphs.
-
-    Args:
-        content: The file.
-        edges: Leave out inputs that are only quantized, and outputs that are only dequantized.
-    """
-    contents = read_contents(content, ".tflite")
-    floating = {index for index, tensor in enumerate(contents.tensors) if tensor.dtype in _FLOATING}
-    if edges:
-        computed = {index for op in contents.ops if op.kind not in _CONVERSIONS for index in (*op.inputs, *op.outputs)}
-        floating -= {*contents.inputs, *contents.outputs} - computed
-    interpreter = require("ai_edge_litert.interpreter", "export").Interpreter(model_content=content)
-    branches = [
-        detail["name"]
-        for graph in range(1, interpreter.num_subgraphs())
-        for detail in interpreter.get_tensor_details(graph)
-        if np.issubdtype(detail["dtype"], np.floating)
-    ]
-    return [contents.tensors[index].name for index in sorted(floating)] + branches
-
-
-def floating_ops(content: bytes) -> list[str]:
-    """Returns which operations of a TFLite file's main graph take or give floating values: "NEG in layer 'norm'".
-
-    Conversions (QUANTIZE, DEQUANTIZE) are left out: they are there for the others' sake.
-    """
-    contents = read_contents(content, ".tflite")
-    tensors = contents.tensors
-    return [
-        placed(op.kind, [tensors[index].name for index in op.outputs])
-        for op in contents.ops
-        if op.kind not in _CONVERSIONS
-        and any(index >= 0 and tensors[index].dtype in _FLOATING for index in (*op.inputs, *op.outputs))
-    ]

@@ -14,6 +14,7 @@ from liteport.terminal import muted, quiet_import
 
 from .callable_model import CallableModel
 from .graph_rewriting import frozen
+from .learned import Learned
 from .refusal import placed, told_as_refusal
 
 _REFERENCE_BATCH = 256
@@ -39,6 +40,7 @@ class Traced:
         inputs: Each input's name, dtype and shape; shape[0] is None where the batch is free.
         outputs: Each output's, likewise.
         activations: What computes each output: "softmax", "sigmoid", "linear" (logits) or "other".
+        learned: The ranges of its activations, where it was trained for quantization.
     """
 
     live: Any
@@ -47,6 +49,7 @@ class Traced:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     activations: tuple[str, ...]
+    learned: Learned | None = None
 
     def answers(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Runs the model itself, by TensorFlow: what every variant is held against.

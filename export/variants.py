@@ -26,7 +26,7 @@ from .mobile import add_tflite_metadata
 from .running import answers, card_of, loaded, runner
 from .selection import quantized_selectively
 from .stability import stability
-from .tflite import require_integer
+from .tflite_floats import require_integer
 from .trials import Trials, requirement
 from .verify import top_class, verify
 
@@ -78,7 +78,7 @@ class Maker:
             file=first.file,
             sha256=first.sha256,
             size_bytes=first.size_bytes,
-            scheme=row.scheme,
+            scheme=card.scheme,
             inputs=backend.inputs,
             outputs=backend.outputs,
             runtime_requirement=requirement((engine,)),
@@ -90,7 +90,7 @@ class Maker:
         if self._trials and first.file.endswith(".tflite"):
             self._trials.start(row.id, files[first.file], backend)
         with Model(backend, card) as model:
-            if (reference := job.reference) is not None:
+            if (reference := job.reference_for(row)) is not None:
                 outputs = answers(model, reference.samples.first(row.verify_at_most))
                 variant = replace(variant, verification=verify(outputs, reference, row.tolerance))
                 if row.source_code:
@@ -109,7 +109,7 @@ class Maker:
     def stability(self, made: Collection[str]) -> Stability | None:
         """Compares what each half of the calibration data gives, for one of the variants that were made."""
         job = self._job
-        row = next((FORMATS[name] for name in _FOR_STABILITY if name in made), None)
+        row = next((FORMATS[name] for name in _FOR_STABILITY if name in made and job.calibrates(FORMATS[name])), None)
         if row is None or not job.wishes.check_calibration or job.calibration is None or len(job.calibration) < 2:
             return None
         first, second = (row.convert(job.traced, job.feeds(half), job.wishes.onnx) for half in halves(job.calibration))
@@ -117,10 +117,10 @@ class Maker:
 
     def _converted(self, row: Format) -> tuple[bytes, Selection | None]:
         job = self._job
+        feeds = self._feeds if job.calibrates(row) else None
         if row.float_form is not None and job.wishes.max_drop is not None:
-            assert self._feeds is not None
-            return quantized_selectively(job, row, self._feeds, job.wishes.max_drop)
-        content = row.convert(job.traced, self._feeds if row.calibrated else None, job.wishes.onnx)
+            return quantized_selectively(job, row, feeds, job.wishes.max_drop)
+        content = row.convert(job.traced_for(row), feeds, job.wishes.onnx)
         if row.integer is not None:
             require_integer(content, edges=row.integer == "inside")
         return content, None

@@ -59,11 +59,13 @@ class Reference:
         samples: What it was asked.
         outputs: By output name, (N, ...) each; of a classifier the first is (N, classes).
         activations: By output name: "softmax", "sigmoid", "linear" or "other".
+        name: What is told of the model.
     """
 
     samples: Samples
     outputs: Mapping[str, NDArray[np.float32]]
     activations: Mapping[str, str]
+    name: str = "keras"
 
 
 def verify(outputs: Mapping[str, NDArray[Any]], reference: Reference, tolerance: Tolerance) -> Verification:
@@ -94,7 +96,7 @@ def verify(outputs: Mapping[str, NDArray[Any]], reference: Reference, tolerance:
     assert flipped is not None
     every = np.concatenate(list(errors.values()), axis=1)
     return Verification(
-        reference="keras",
+        reference=reference.name,
         data=f"{reference.samples.source} {reference.samples.split}",
         samples=count,
         max_abs_error=float(every.max()),

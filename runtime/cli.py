@@ -23,7 +23,10 @@ from .signing_commands import sign, verify
 # Typer's base of all usage errors: Click's own, or Typer's copy of it, depending on the version.
 _UsageError: Any = typer.BadParameter.__mro__[1]
 
-_ORDER = ("train", "export", "predict", "bench", "choose", "inspect", "sign", "verify", "doctor", "demo")
+_ORDER = (
+    *("data", "train", "export", "predict", "bench", "choose", "compare"),
+    *("inspect", "sign", "verify", "doctor", "demo"),
+)
 
 
 def build_app() -> typer.Typer:

@@ -17,6 +17,7 @@ __all__ = ["NOT_PIXELS", "Invert", "image_size", "open_image"]
 Invert = bool | Literal["auto"]
 """Whether dark ink on light paper is turned into the reverse; see `open_image`."""
 
+
 def open_image(source: Any, height: int, width: int, channels: int, invert: Invert = False) -> NDArray[np.uint8]:
     """Reads one image and fits it to a model's input.
 

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -127,3 +128,14 @@ def test_a_full_disk_is_one_line_and_leaves_the_old_bundle(tiny_bundle: Path, ti
     assert done.stderr.splitlines()[-1].startswith("error: ")
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_a_quantization_aware_model_needs_no_data_and_learned_ranges_are_told(
+    aware_models: dict[int, Any], tmp_path: Path
+) -> None:
+    aware_models[4].save(tmp_path / "aware.keras")
+    formats = ["--format", "tflite-int8", "--format", "tflite-dynamic"]
+    done = liteport("export", "aware.keras", *formats, "--no-verify", "--no-try-tflite-runtime", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "ranges as learned in training, not calibrated: tflite-int8\n" in done.stdout
+    assert "calibrated on" not in done.stdout

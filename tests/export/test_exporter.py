@@ -19,10 +19,14 @@ from liteport.errors import (
     VerificationError,
 )
 from liteport.export import FORMATS, export, exporter
+from liteport.export.formats import choose_formats
 from liteport.export.verify import Tolerance
 from liteport.files import sha256_of
 from liteport.runtime import load, read_bundle
 from liteport.train import TrainConfig, fit, load_dataset
+from liteport.train.qat import float_model
+
+ALL = [row.id for row in choose_formats("all")]
 
 
 def pixels(model: keras.Model, count: int = 150) -> np.ndarray:
@@ -39,7 +43,7 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
 def test_the_manifest_describes_what_is_there(tiny_bundle: Path, tiny_run: Path) -> None:
     manifest = read_bundle(tiny_bundle).manifest
     training = json.loads((tiny_run / "training.json").read_text())
-    assert [variant.id for variant in manifest.variants] == list(FORMATS)
+    assert [variant.id for variant in manifest.variants] == list(ALL)
     assert {path.name for path in tiny_bundle.iterdir()} == {
         "manifest.json",
         *(name for variant in manifest.variants for name in variant.file_names),
@@ -59,7 +63,7 @@ def test_the_manifest_describes_what_is_there(tiny_bundle: Path, tiny_run: Path)
         assert variant.verification.data.endswith("validation")
 
 
-@pytest.mark.parametrize("variant", [row.id for row in FORMATS.values() if not row.source_code])
+@pytest.mark.parametrize("variant", [row.id for row in choose_formats("all") if not row.source_code])
 def test_every_variant_answers_as_keras_does(tiny_bundle: Path, tiny_run: Path, tiny_data: Path, variant: str) -> None:
     test = load_dataset(tiny_data).test
     expected = keras.models.load_model(tiny_run / "model.keras").predict(
@@ -80,7 +84,7 @@ def test_foreign_models_keep_their_answers(foreign_model: keras.Model, tmp_path:
     # By name, so that a refusal is a failure. Left out: int4, which wants larger dense layers, and what is made of the
     # tflite-int8 file or in its way.
     others = {"tflite-int4", "tflite-int8-float-io", "c-array"}
-    formats = [name for name in FORMATS if name not in others]
+    formats = [name for name in ALL if name not in others]
     bundle = export(
         foreign_model,
         tmp_path / "b",
@@ -190,7 +194,7 @@ def test_of_all_formats_those_that_are_impossible_are_left_out_with_the_reason(t
     manifest = export(model, tmp_path / "b", calibration=pixels(model), verify_count=20).manifest
     refused = {entry.id: entry.reason for entry in manifest.refused}
     assert "HARD_SWISH in layer 'swish'" in refused["tflite-int16x8"]
-    assert {variant.id for variant in manifest.variants} | set(refused) == set(FORMATS)
+    assert {variant.id for variant in manifest.variants} | set(refused) == set(ALL)
     assert {"tflite-float32", "tflite-int8", "onnx-float32", "onnx-int8"} <= {entry.id for entry in manifest.variants}
 
 
@@ -437,7 +441,7 @@ def test_a_refused_variant_leaves_the_old_bundle_and_nothing_else(
     export(tiny_run, out, "tflite-float32")
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     strict = {**vars(FORMATS["tflite-int8"]), "tolerance": Tolerance(0.0, 0.0, 0.0, 0.0)}
-    monkeypatch.setattr(exporter, "choose_formats", lambda wanted: [type(FORMATS["tflite-int8"])(**strict)])
+    monkeypatch.setattr(exporter, "choose_formats", lambda _, **__: [type(FORMATS["tflite-int8"])(**strict)])
     with pytest.raises(VerificationError, match="tflite-int8: too far from the Keras model"):
         export(tiny_run, out, "tflite-int8", force=True)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
@@ -507,3 +511,49 @@ def test_a_missing_model_or_data_set_is_told(tiny_run: Path, tmp_path: Path) -> 
         export(tiny_run, tmp_path / "b", calibration=str(tmp_path / "none.npz"))
     with pytest.raises(NotFoundError, match=r"none\.npz"):
         export(tiny_run, tmp_path / "b", verify=tmp_path / "none.npz")
+
+
+def test_a_quantization_aware_model_is_exported_as_it_was_trained(
+    aware_models: dict[int, keras.Model], noise: np.ndarray, tmp_path: Path
+) -> None:
+    model = aware_models[4]
+    formats = ["tflite-float32", "tflite-int8", "tflite-int8w4", "onnx-float32", "onnx-int8"]
+    bundle = export(
+        model, tmp_path / "b", formats, verify=noise, preprocessing={"scale": 1 / 255}, try_tflite_runtime=False
+    )
+    assert bundle.manifest.calibration is None
+    expected = model.predict(noise, verbose=0)
+    plain = float_model(model).predict(noise, verbose=0)
+    assert np.abs(expected - plain).max() > 0.01  # the two references are told apart
+    for variant in bundle.manifest.variants:
+        assert variant.verification is not None
+        with load(bundle, variant.id) as made:
+            found = made.predict(noise)
+        if "float32" in variant.id:
+            assert (variant.verification.reference, variant.scheme) == ("keras", "float32")
+            assert np.abs(found - plain).max() < 1e-5  # order of additions
+        else:
+            assert variant.verification.reference == "keras, fake-quantized"
+            assert variant.scheme.endswith("; ranges learned in training")
+            # The output's own step is 1/256 in TensorFlow Lite, and now and then a value within is rounded elsewhere.
+            assert np.abs(found - expected).mean() < 2e-3
+    sizes = {variant.id: variant.size_bytes for variant in bundle.manifest.variants}
+    assert sizes["tflite-int8w4"] < sizes["tflite-int8"]
+
+
+def test_without_data_only_what_must_be_calibrated_is_left_out(
+    aware_models: dict[int, keras.Model], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(
+        exporter, "choose_formats", lambda *_, **__: [FORMATS["tflite-int8"], FORMATS["tflite-int16x8"]]
+    )
+    bundle = export(aware_models[8], tmp_path / "b", try_tflite_runtime=False)
+    assert [variant.id for variant in bundle.manifest.variants] == ["tflite-int8"]
+    assert [(refused.id, refused.reason) for refused in bundle.manifest.refused] == [
+        ("tflite-int16x8", "integer activations need calibration data")
+    ]
+
+
+def test_weights_trained_for_8_bits_do_not_get_4(aware_models: dict[int, keras.Model], tmp_path: Path) -> None:
+    with pytest.raises(ConversionError, match=r"tflite-int8w4: .* trained for 8-bit weights; .*weight_bits=4"):
+        export(aware_models[8], tmp_path / "b", "tflite-int8w4", verify=False)

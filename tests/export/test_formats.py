@@ -19,8 +19,11 @@ CONTRACT = [
 ]
 
 
-def test_all_means_every_row_in_order() -> None:
-    assert [row.id for row in choose_formats("all")] == CONTRACT == list(FORMATS)
+def test_all_means_every_row_in_order_but_for_low_bits() -> None:
+    assert [row.id for row in choose_formats("all")] == CONTRACT
+    assert [row.id for row in choose_formats("all", low_bits=True)] == list(FORMATS)
+    assert set(FORMATS) - set(CONTRACT) == {"tflite-int8w4", "c-array-int8w4"}
+    assert [row.id for row in choose_formats("tflite-int8w4")] == ["tflite-int8w4"]
 
 
 def test_rows_come_once_and_in_the_tables_order() -> None:

@@ -10,6 +10,7 @@ from liteport.errors import InvalidInputError, NotFoundError
 from liteport.export.given_data import ImageFolder, Samples, in_class_order, named, opened, pools
 from liteport.runtime import TensorSpec
 from liteport.train import Dataset, load_dataset
+from liteport.train.sources.image_files import ImageFiles
 
 IMAGE = TensorSpec("image", "float32", (None, 4, 4, 1))
 SIDE = TensorSpec("side", "float32", (None, 2))
@@ -168,12 +169,28 @@ def test_folders_are_numbered_as_the_models_classes_of_their_names(tmp_path: Pat
 def test_splits_are_no_classes_and_the_test_split_is_not_calibrated_on(tmp_path: Path) -> None:
     for split in ("train", "test"):
         image_folder(tmp_path / "data" / split, by_class=True)
-    with pytest.raises(InvalidInputError, match=r"data holds splits \(test, train\), not classes"):
-        named(tmp_path / "data", 0)
+        image_folder(tmp_path / "unsorted" / split, by_class=False)
+    assert {path.parts[-3] for path in named(tmp_path / "data", 0).files} == {"train"}
+    with pytest.raises(InvalidInputError, match=r"unsorted holds splits \(test, train\), not classes"):
+        named(tmp_path / "unsorted", 0)
     held_out = named(tmp_path / "data" / "test", 0)
     with pytest.raises(InvalidInputError, match="is a test split"):
         pools(held_out, "calibration", (IMAGE,), 10)
     assert pools(held_out, "verification", (IMAGE,), 10) == (held_out, None)
+
+
+def test_images_that_are_files_stay_there_until_they_are_drawn(tmp_path: Path) -> None:
+    for number in range(24):
+        folder = tmp_path / "images" / "ab"[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((4, 5), 9 * number, np.uint8)).save(folder / f"{number}.png")
+    here, streamed = (load_dataset(tmp_path / "images", image_size=4, stream=stream) for stream in (False, True))
+    order = np.array([1, 0])
+    for expected, found in zip(pools(here, "", (IMAGE,), 9), pools(streamed, "", (IMAGE,), 9), strict=True):
+        assert isinstance(found.inputs["image"], ImageFiles)
+        np.testing.assert_array_equal(found.take(order).inputs["image"], expected.take(order).inputs["image"])
+    with pytest.raises(InvalidInputError, match=r"shape"):
+        pools(load_dataset(tmp_path / "images", image_size=5, stream=True), "", (IMAGE,), 9)
 
 
 def test_only_images_that_are_drawn_get_opened(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from liteport.errors import ConversionError
 from liteport.export import onnx
 from liteport.export.callable_model import of_keras
 from liteport.export.onnx import OnnxOptions
-from liteport.export.tflite import TFLiteOptions, convert, require_integer
+from liteport.export.tflite import TFLiteOptions, convert
+from liteport.export.tflite_floats import require_integer
 from liteport.export.tracing import Traced, trace
 from liteport.runtime.backends import choose_engine
 from liteport.runtime.contents import read_contents

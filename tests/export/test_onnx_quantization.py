@@ -8,10 +8,10 @@ import onnxruntime
 import pytest
 from onnx import numpy_helper
 
-from liteport.errors import InvalidInputError
+from liteport.errors import ConversionError, InvalidInputError
 from liteport.export.callable_model import of_keras
 from liteport.export.onnx import OnnxOptions, QdqSession, convert
-from liteport.export.tracing import trace
+from liteport.export.tracing import Traced, trace
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.random((64, 10, 10, 4), np.float32)
@@ -140,3 +140,51 @@ def test_the_first_convolution_of_grey_images_stays_in_float_on_x86(
     made = {name: node.op_type for node in graph.node for name in node.output}
     assert made.get(first.input[1]) == expected
     assert made[second.input[1]] == "DequantizeLinear"
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_learned_ranges_and_weights_are_taken_over(aware_traced: dict[int, Traced], bits: int) -> None:
+    traced = aware_traced[bits]
+    assert traced.learned is not None
+    ranges = traced.learned.of_values(convert(traced, None, OnnxOptions()), ".onnx")
+    model = onnx.load_from_string(
+        convert(traced, None, OnnxOptions(scheme="int8", target="arm" if bits == 4 else "x86"))
+    )
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    steps = {"uint8": 0, "int8": -128}
+    seen = set()
+    for node in model.graph.node:
+        if node.op_type != "QuantizeLinear" or node.input[0] not in ranges:
+            continue  # what a pooling or a ReLU takes over
+        low, high = ranges[node.input[0]]
+        scale, zero = constants[node.input[1]], constants[node.input[2]]
+        assert scale == pytest.approx((high - low) / 255, rel=1e-6)  # single precision
+        assert zero == round(steps[str(zero.dtype)] - low / scale)
+        seen.add((low, high))
+    # Not those of the image and the first layer, which stay in float on x86, nor fixed ones that equal one another.
+    assert len(seen) >= len(set(ranges.values())) - 3
+    codes = [
+        constants[node.input[0]]
+        for node in model.graph.node
+        if node.op_type == "DequantizeLinear" and node.input[0] in constants
+    ]
+    weights = [values for values in codes if values.dtype == np.int8]
+    assert weights
+    assert {int(np.abs(values.astype(int)).max()) for values in weights} == {{8: 127, 4: 7}[bits]}
+
+
+def test_learned_logits_are_rounded_as_in_training(aware_traced: dict[int, Traced]) -> None:
+    graph = onnx.load_from_string(convert(aware_traced[8], None, OnnxOptions(scheme="int8"))).graph
+    softmax = next(node for node in graph.node if node.op_type == "Softmax")
+    assert next(node for node in graph.node if softmax.input[0] in node.output).op_type == "DequantizeLinear"
+
+
+def test_a_relu_that_shares_a_range_with_signed_values_stays(aware_traced: dict[int, Traced]) -> None:
+    graph = onnx.load_from_string(convert(aware_traced[8], None, OnnxOptions(scheme="int8", target="arm"))).graph
+    # Rounding to a range from 0 does what a ReLU does, but "left" is concatenated with a sum.
+    assert [node.output[0].split("/")[1] for node in graph.node if node.op_type in ("Relu", "Clip")] == ["left_1"]
+
+
+def test_without_samples_or_learned_ranges_there_is_nothing_to_go_by(float_file: bytes) -> None:
+    with pytest.raises(ConversionError, match="int8 activations need calibration data"):
+        QdqSession(float_file, None, OnnxOptions())

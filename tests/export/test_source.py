@@ -192,7 +192,7 @@ def test_custom_layers_come_from_a_module_of_the_users(tmp_path: Path, monkeypat
         np.testing.assert_array_equal(answers(source, np.ones((1, 4), np.float32)), [[0.5] * 4])
     for text, message in (
         ("halving_layers", "expected module:name"),
-        ("halving_layers:Half", "unknown object in halving_layers 'Half'; did you mean 'Halve'"),
+        ("halving_layers:Half", "unknown custom object in halving_layers 'Half'; did you mean 'Halve'"),
         ("no_such_module:Halve", "'no_such_module' cannot be imported"),
     ):
         with pytest.raises(InvalidInputError, match=message):

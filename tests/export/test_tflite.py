@@ -5,22 +5,17 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 
 from liteport.errors import ConversionError, InvalidInputError
 from liteport.export.callable_model import of_keras
-from liteport.export.tflite import (
-    Int8Session,
-    TFLiteOptions,
-    convert,
-    floating_ops,
-    floating_tensors,
-    require_integer,
-)
+from liteport.export.tflite import Int8Session, TFLiteOptions, convert
+from liteport.export.tflite_floats import floating_ops, floating_tensors, require_integer
 from liteport.export.tracing import Traced, trace
 from liteport.runtime import load, read_bundle
 from liteport.runtime.contents import read_contents
+from liteport.train.qat import float_model
 
 layers = keras.layers
 FLOAT = TFLiteOptions()
@@ -272,7 +267,7 @@ def test_unknown_tensors_are_answered_with_the_closest(session: Int8Session) -> 
 def test_only_int8_can_be_mixed_with_float(uneven_traced: Traced, images: dict[str, NDArray[Any]]) -> None:
     with pytest.raises(InvalidInputError, match="only int8 activations can be mixed"):
         convert(uneven_traced, images, INT16, keep_float=["any"])
-    with pytest.raises(InvalidInputError, match="expected int8 weights and activations"):
+    with pytest.raises(InvalidInputError, match="expected int8 or int4 weights and int8 activations"):
         Int8Session(uneven_traced, images, INT16)
 
 
@@ -287,3 +282,83 @@ def test_dense_weights_have_one_scale_or_one_per_output(
     # What tflite-runtime 2.14 has not: version 12, for scales per output.
     versions = {op.version for op in contents.ops if op.kind == "FULLY_CONNECTED"}
     assert (max(version or 0 for version in versions) >= 12) == dense_per_channel
+
+
+@pytest.fixture(scope="module")
+def learned_files(aware_traced: dict[int, Traced]) -> dict[tuple[int, str], bytes]:
+    """By bits in training, and as what weights are stored."""
+    return {
+        (bits, weights): convert(aware_traced[bits], None, TFLiteOptions(weights=weights, activations="int8"))
+        for bits, weights in ((8, "int8"), (4, "int8"), (4, "int4"))
+    }
+
+
+FORMS = [(8, "int8"), (4, "int8"), (4, "int4")]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_learned_ranges_become_scales_and_zero_points(
+    aware_traced: dict[int, Traced], learned_files: dict[tuple[int, str], bytes], form: tuple[int, str]
+) -> None:
+    traced, content = aware_traced[form[0]], learned_files[form]
+    require_integer(content)
+    assert traced.learned is not None
+    found = traced.learned.of_values(convert(traced, None, FLOAT), ".tflite")
+    tensors = {tensor.name: tensor for tensor in read_contents(content, ".tflite").tensors}
+    checked = 0
+    for name, (low, high) in found.items():
+        (scale,), (zero,) = tensors[name].scales, tensors[name].zero_points
+        assert scale == pytest.approx((high - low) / 255, rel=1e-6)  # single precision
+        assert zero == round(-128 - low / scale)
+        checked += 1
+    assert checked == len(traced.learned.ranges)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_weights_are_the_codes_of_the_training(
+    aware_models: dict[int, keras.Model], learned_files: dict[tuple[int, str], bytes], form: tuple[int, str]
+) -> None:
+    bits, stored = form
+    rounded = {
+        layer.name: layer.kernel.numpy()
+        for layer in float_model(aware_models[bits], rounded=True).layers
+        if layer.weights
+    }
+    interpreter = Interpreter(
+        model_content=learned_files[form],
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    )
+    interpreter.allocate_tensors()
+    details = {detail["name"]: detail for detail in interpreter.get_tensor_details()}
+    types = {tensor.name: tensor.dtype for tensor in read_contents(learned_files[form], ".tflite").tensors}
+    for layer, kernel in rounded.items():
+        (detail,) = (
+            detail
+            for name, detail in details.items()
+            if f"/{layer}_" in name
+            and detail["quantization_parameters"]["scales"].size > 1
+            and len(detail["shape"]) > 1
+        )
+        codes, scales = interpreter.get_tensor(detail["index"]), detail["quantization_parameters"]["scales"]
+        assert types[detail["name"]] == stored  # LiteRT itself gives them unpacked
+        assert np.abs(codes.astype(int)).max() == {8: 127, 4: 7}[bits]
+        largest = np.abs(kernel).reshape(-1, len(scales)).max(axis=0)
+        assert scales == pytest.approx(largest / {8: 127, 4: 7}[bits], rel=1e-6)
+        axis = detail["quantization_parameters"]["quantized_dimension"]
+        found = np.moveaxis(codes.astype(np.float32), axis, -1) * scales
+        expected = kernel[..., 0] if "spatial" in layer else kernel
+        assert found.reshape(-1) == pytest.approx(expected.reshape(-1), rel=1e-5, abs=1e-7)
+
+
+def test_layers_of_learned_ranges_can_stay_in_float(aware_traced: dict[int, Traced]) -> None:
+    session = Int8Session(aware_traced[4], None, TFLiteOptions(weights="int4", activations="int8"))
+    name = next(name for name in session.tensors if "/left_" in name)
+    contents = read_contents(session.quantize([name]), ".tflite")
+    stored = {contents.tensors[op.inputs[1]].dtype for op in contents.ops if op.kind == "CONV_2D"}
+    assert stored == {"float32", "int4"}
+    assert not [t for t in read_contents(session.quantize(session.tensors), ".tflite").tensors if t.dtype == "int4"]
+
+
+def test_4_bit_weights_want_8_bit_activations(traced: Traced) -> None:
+    with pytest.raises(InvalidInputError, match="expected int8 or int4 weights and int8 activations"):
+        convert(traced, None, TFLiteOptions(weights="int4"))

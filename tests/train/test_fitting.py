@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from PIL import Image
 from tensorboard.backend.event_processing import event_accumulator
 from tensorboard.util.tensor_util import make_ndarray
 
@@ -25,7 +26,17 @@ from liteport.errors import (
     NotFoundError,
 )
 from liteport.files import sha256_of
-from liteport.train import NO_AUGMENTATION, Dataset, Run, TrainConfig, build_model, fit, quantize_aware, resume
+from liteport.train import (
+    NO_AUGMENTATION,
+    Dataset,
+    Run,
+    TrainConfig,
+    build_model,
+    fit,
+    load_dataset,
+    quantize_aware,
+    resume,
+)
 from liteport.train.record import CHECKPOINT
 
 # The pictures of `run` are drawn, as it is made before a test's own fixtures are.
@@ -199,7 +210,7 @@ def test_killed_between_two_renames(interrupted: Path, run: Run) -> None:
 
 def test_best_epoch_is_kept(make_model: MakeModel, dataset: Dataset, tmp_path: Path) -> None:
     # so large a rate that some epochs are worse than those before
-    config = replace(CONFIG, epochs=6, learning_rate=0.2, schedule="constant", ema=0.0)
+    config = replace(CONFIG, epochs=6, learning_rate=0.05, schedule="constant", ema=0.0)
     done = fit(make_model(), dataset, config, out=tmp_path / "run")
     accuracies = done.history["val_accuracy"]
     assert done.best_epoch < 6, "the seed is to be chosen so"
@@ -419,3 +430,19 @@ def test_full_disk_is_an_error_and_leaves_nothing(npz: Path, tmp_path: Path) -> 
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.stdout.count("OSError ") == 2, done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_image_that_vanishes_stops_the_training(
+    arrays: dict[str, Any], make_model: MakeModel, tmp_path: Path
+) -> None:
+    for number, (image, label) in enumerate(zip(arrays["x_train"], arrays["y_train"], strict=True)):
+        folder = tmp_path / "digits" / str(label)
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / f"{number}.png")
+    data = load_dataset(tmp_path / "digits", stream=True)
+    gone = Path(data.train.images.paths[20])
+    first = fit(make_model(), data, replace(CONFIG, epochs=1))
+    assert first.history["loss"][0] > 0
+    gone.unlink()
+    with pytest.raises(InterruptedTrainingError, match=rf"epoch 1: .*{gone.name}"):
+        fit(make_model(), data, replace(CONFIG, epochs=1))
