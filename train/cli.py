@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from liteport.errors import IntegrityError
+from liteport.errors import IntegrityError, InvalidInputError
 from liteport.files import check_new_folder
 from liteport.terminal import progress, quiet_import
 
@@ -16,6 +16,7 @@ from .request import DATA, DESIGN, Request, requested, stages
 
 if TYPE_CHECKING:
     from .fitting import Run
+    from .replicas import Replicas
 
 _DEFAULTS = TrainConfig()
 _OUT = Path("run")
@@ -86,6 +87,12 @@ def train(
     tensorboard: Annotated[
         bool | None, typer.Option("--tensorboard", help="Write TensorBoard's event files.", show_default=False)
     ] = None,
+    strategy: Annotated[
+        str | None, typer.Option(help="mirrored: all GPUs of this machine; multiworker: the machines of TF_CONFIG.")
+    ] = None,
+    worker_timeout: Annotated[
+        float | None, typer.Option(help="Seconds to wait for other workers.", show_default="600")
+    ] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with the stopped training in this folder.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an older run folder.")] = False,
 ) -> None:
@@ -93,22 +100,52 @@ def train(
     given = {name: value for name, value in context.params.items() if value is not None}
     if image_size is not None:
         given["image_size"] = parse_image_size(image_size)
+    for name in ("strategy", "worker_timeout"):
+        given.pop(name, None)
     if resume is None:
         trainings = stages(given, out)
-        for _, folder in trainings:
-            check_new_folder(folder, force=force, marker="training.json")
+        _check_together(strategy, worker_timeout, len(trainings))
+        if strategy != "multiworker":  # there only the chief has the folder, and may go on with what is in it
+            for _, folder in trainings:
+                check_new_folder(folder, force=force, marker="training.json")
+        replicas = _connected(strategy, worker_timeout)
         for asked, folder in trainings:
-            _report(_train(requested(asked), folder, force))
+            _report(_train(requested(asked), folder, force, replicas))
         return
+    if strategy == "multiworker":
+        raise typer.BadParameter("multiworker goes on when the first command is given again", param_hint="--resume")
     own = ("resume",) + (() if out != _OUT else ("out",)) + (() if force else ("force",))
     refused = [name for name in given if name not in own]
     if refused:
         options = ", ".join(f"--{'from' if name == 'start' else name.replace('_', '-')}" for name in refused)
         raise typer.BadParameter(f"it keeps the settings it was started with; drop {options}", param_hint="--resume")
-    _report(_resume(resume))
+    replicas = _connected(strategy, None)
+    _report(_resume(resume, replicas))
 
 
-def _train(request: Request, out: Path, force: bool) -> "Run":
+def _check_together(strategy: str | None, worker_timeout: float | None, trainings: int) -> None:
+    if worker_timeout is not None and strategy != "multiworker":
+        raise InvalidInputError("--worker-timeout goes with --strategy multiworker; add it, or drop --worker-timeout")
+    if strategy == "multiworker" and trainings > 1:
+        raise InvalidInputError(
+            "--qat on many machines starts from a run that all of them have; "
+            "train one first, copy its folder to them, and name it: --from"
+        )
+
+
+def _connected(strategy: str | None, timeout: float | None) -> "Replicas":
+    quiet_import("tensorflow", "train")
+    from .replicas import WAIT, connect
+
+    replicas = connect(strategy, timeout=WAIT if timeout is None else timeout)
+    if replicas.cluster is not None:
+        cluster = replicas.cluster
+        role = "writes the run folder" if cluster.is_chief else f"{cluster.addresses[0]} writes the run folder"
+        typer.echo(f"worker {cluster.index} of {cluster.count}, {replicas.count} replicas; {role}")
+    return replicas
+
+
+def _train(request: Request, out: Path, force: bool, replicas: "Replicas") -> "Run":
     with progress() as show:
         dataset = load_dataset(**request.data, progress=show)
     if request.digest not in (None, dataset.digest):
@@ -130,16 +167,16 @@ def _train(request: Request, out: Path, force: bool) -> "Run":
             origin=request.origin,
             teacher=request.teacher,
             logs=request.logs,
+            replicas=replicas,
             progress=show,
         )
 
 
-def _resume(folder: Path) -> "Run":
-    quiet_import("tensorflow", "train")
+def _resume(folder: Path, replicas: "Replicas") -> "Run":
     from .fitting import resume
 
     with progress() as show:
-        return resume(folder, progress=show)
+        return resume(folder, replicas=replicas, progress=show)
 
 
 def _describe(dataset: Dataset) -> None:
@@ -158,5 +195,8 @@ def _report(run: "Run") -> None:
     typer.echo(f"epoch {run.best_epoch} was best on the validation split; its model is kept")
     for name, figures in (("validation", run.validation), ("test", run.test)):
         typer.echo(f"{name:>10}: accuracy {figures.accuracy:.2%}, loss {figures.loss:.4f}")
+    if run.path is None:
+        typer.echo("worker 0 wrote the run folder")
+        return
     typer.echo(f"wrote {run.path}")
     typer.echo(f"next: liteport export {run.path}")

@@ -1,7 +1,10 @@
 """Training a model: epochs, checkpoints, what is kept when it is stopped, and going on from there."""
 
+import dataclasses
+import json
 from collections.abc import Collection
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +32,10 @@ from .record import (
     Log,
     describe,
     read_interrupted,
+    read_record,
     save_history,
 )
+from .replicas import ALONE, Replicas
 from .training import Training
 
 
@@ -77,6 +82,7 @@ def fit(
     origin: Origin | None = None,
     teacher: str | Path | None = None,
     logs: Collection[Log] = (),
+    replicas: Replicas = ALONE,
     progress: ProgressCallback = no_progress,
 ) -> Run:
     """Trains a model on the train split, follows it on the validation split and measures it on the test split.
@@ -92,6 +98,8 @@ def fit(
         origin: What to record of the model, where a name is not enough to build it again.
         teacher: A run folder or a `.keras` file: its model's answers are learned besides the labels.
         logs: `"csv"` writes `history.csv`, `"tensorboard"` event files under `logs`, after each epoch.
+        replicas: See `replicas.connect`. Of several workers only the chief reads and writes `out`; where that holds a
+            stopped training of the same settings, it is gone on with.
         progress: Called after each batch.
 
     Raises:
@@ -104,41 +112,104 @@ def fit(
         MissingDependencyError: If TensorBoard is asked for and not installed.
     """
     config = config or TrainConfig()
-    if out is not None:
-        check_new_folder(Path(out), force=force, marker=RECORD)
-    _check_fit(model, dataset, config)
+    folder = Path(out).absolute() if out is not None and replicas.is_chief else None
+    described = (origin or Origin(design)).described() | _described(teacher) | {"logs": sorted(logs)}
+    _check_fit(model, dataset, config, replicas)
+    goes_on = folder is not None and replicas.cluster is not None and not force
+    kept = _stopped_before(folder, dataset, config, described) if folder is not None and goes_on else None
+    if folder is not None and kept is None:
+        check_new_folder(folder, force=force, marker=RECORD)
     if "tensorboard" in logs:
         require("tensorboard", "tensorboard")
+    replicas.check_agreement(_agreed(model, dataset, config, described))
     teaching = _teacher(teacher, dataset)
     pipeline = EpochPipeline(dataset.train, len(dataset.class_names), config, teaching)
     with heeding_ctrl_c(progress) as report:
-        precision = choose_precision(model, pipeline, config, len(dataset.train.labels), report)
-        training = Training(model, dataset, config, precision, pipeline, taught=teaching is not None)
-        if out is None:
-            while training.goes_on:
-                training.run_epoch(report)
-            training.measure()
-            run = _run(training, None)
+        precision, history = replicas.from_chief(
+            lambda: (
+                (list(kept["precision"].values()), kept["history"])
+                if kept is not None
+                else (choose_precision(model, pipeline, config, len(dataset.train.labels), report), None)
+            )
+        )
+        training = Training(
+            load_model(folder) if folder is not None and kept is not None else model,
+            dataset,
+            config,
+            ChosenPrecision(*precision),
+            pipeline,
+            taught=teaching is not None,
+            history=history,
+            replicas=replicas,
+        )
+        if folder is None:
+            run = _followed(training, report)
         else:
-            out = Path(out).absolute()
-            described = (origin or Origin(design)).described() | _described(teacher) | {"logs": sorted(logs)}
-            description = describe(training.model, dataset, config, precision, described)
-            with new_folder(out, force=force, marker=RECORD) as folder:
-                save_data_plots(dataset, folder / PLOTS)
-                training.run_epoch(report)
-                training.save(folder, description)
-                save_history(folder, training.progress.history, logs)
-            run = _go_on(training, out, description, report)
+            description = describe(training.model, dataset, config, training.precision, described)
+            if kept is not None:
+                training.trained.load_weights(folder / CHECKPOINT)
+                training.share()
+            else:
+                with new_folder(folder, force=force, marker=RECORD) as made:
+                    training.share()
+                    save_data_plots(dataset, made / PLOTS)
+                    training.run_epoch(report)
+                    training.save(made, description)
+                    save_history(made, training.progress.history, logs)
+            run = _go_on(training, folder, description, report)
     model.set_weights(run.model.get_weights())
     return run
 
 
-def resume(path: str | Path, *, dataset: Dataset | None = None, progress: ProgressCallback = no_progress) -> Run:
+def _followed(training: Training, progress: ProgressCallback) -> Run:
+    """Runs a training of which this process keeps nothing; where it is one of several workers, the chief does."""
+    training.share()
+    while training.goes_on:
+        training.run_epoch(progress)
+    if training.is_chief:
+        training.measure()
+    training.conclude()
+    return _run(training, None)
+
+
+def _stopped_before(
+    folder: Path, dataset: Dataset, config: TrainConfig, described: dict[str, Any]
+) -> dict[str, Any] | None:
+    """Returns the record of a stopped training of these settings, if that is what is in the folder."""
+    if not (folder / RECORD).is_file() or read_record(folder)["status"] == "finished":
+        return None
+    record = read_interrupted(folder)
+    wanted = json.loads(json.dumps({**described, "config": dataclasses.asdict(config)}))
+    same = all(record.get(name) == value for name, value in wanted.items())
+    return record if same and record["dataset"]["digest"] == dataset.digest else None
+
+
+def _agreed(model: keras.Model, dataset: Dataset, config: TrainConfig, described: dict[str, Any]) -> dict[str, object]:
+    """Returns what must be the same on all workers; folders may differ."""
+    return {
+        **dataclasses.asdict(config),
+        "design": described["design"],
+        "parameters": model.count_params(),
+        "teacher": described["teacher"] and described["teacher"]["sha256"],
+        "data (its digest)": dataset.digest,
+        "Keras": keras.__version__,
+        "liteport": version("liteport"),
+    }
+
+
+def resume(
+    path: str | Path,
+    *,
+    dataset: Dataset | None = None,
+    replicas: Replicas = ALONE,
+    progress: ProgressCallback = no_progress,
+) -> Run:
     """Goes on with a training that was stopped; the result is that of one that was not.
 
     Args:
         path: The run folder.
         dataset: The data, where `load_dataset` cannot load it again from the recorded source.
+        replicas: Devices of this machine to go on with; several workers go on by calling `fit` again.
         progress: Called after each batch.
 
     Raises:
@@ -166,7 +237,9 @@ def resume(path: str | Path, *, dataset: Dataset | None = None, progress: Progre
     model = load_model(folder)
     teaching = _teacher(teacher, dataset)
     pipeline = EpochPipeline(dataset.train, len(dataset.class_names), config, teaching)
-    training = Training(model, dataset, config, precision, pipeline, taught=teaching is not None, history=history)
+    training = Training(
+        model, dataset, config, precision, pipeline, taught=teaching is not None, history=history, replicas=replicas
+    )
     training.trained.load_weights(folder / CHECKPOINT)
     description = describe(model, dataset, config, precision, origin)
     with heeding_ctrl_c(progress) as report:
@@ -210,16 +283,16 @@ def _go_on(training: Training, folder: Path, description: dict[str, Any], progre
         predicted = training.measure()
         save_result_plots(training.progress.history, predicted, training.dataset, folder / PLOTS)
         training.save(folder, description)
+        training.conclude()
     except KeyboardInterrupt as error:
         raise InterruptedTrainingError(
-            f"stopped; epoch {kept} of {training.config.epochs} is kept in {folder}; "
-            f"to go on: liteport train --resume {folder}"
+            f"stopped; epoch {kept} of {training.config.epochs} is kept in {folder}; to go on: {training.again(folder)}"
         ) from error
     # a loss that is no number, a file of images that is gone, a full disk
     except (InterruptedTrainingError, InvalidInputError, OSError) as error:
         raise InterruptedTrainingError(
             f"{one_line(error)}; {folder} has all up to epoch {kept}, and the model of the best; "
-            f"to go on from there: liteport train --resume {folder}"
+            f"to go on from there: {training.again(folder)}"
         ) from error
     return _run(training, folder)
 
@@ -240,7 +313,12 @@ def _run(training: Training, path: Path | None) -> Run:
     )
 
 
-def _check_fit(model: keras.Model, dataset: Dataset, config: TrainConfig) -> None:
+def _check_fit(model: keras.Model, dataset: Dataset, config: TrainConfig, replicas: Replicas) -> None:
+    if config.batch_size < replicas.count:
+        raise InvalidInputError(
+            f"batch_size: expected at least one image for each of the {replicas.count} replicas, "
+            f"found {config.batch_size}"
+        )
     if config.batch_size > len(dataset.train.labels):
         raise InvalidInputError(
             f"batch_size: expected at most the {len(dataset.train.labels):,} training images of {dataset.name}, "

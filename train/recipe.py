@@ -85,7 +85,8 @@ def compile_for_training(
         DistillationLoss(config.distillation, config.temperature, config.label_smoothing)
         if taught
         else keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing),
-        metrics=[accuracy],
+        # made here, where a strategy's variables are made, and not while the first step is traced
+        metrics=[keras.metrics.MeanMetricWrapper(accuracy, name="accuracy")],
         jit_compile=False,  # XLA on a CPU was measured to be ten times slower
     )
     optimizer.build(model.trainable_variables)

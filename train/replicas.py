@@ -243,8 +243,9 @@ def connect(strategy: str | None, *, timeout: float = WAIT) -> Replicas:
 def _mirrored() -> Replicas:
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     if len(devices) < 2:
+        only = devices[0].name.removeprefix("/device:")
         raise InvalidInputError(
-            f"strategy mirrored: expected at least two devices of one kind, found {devices[0].name.split(':', 2)[2]}; "
+            f"strategy mirrored: expected at least two devices of one kind, found {only}; "
             "drop --strategy to train on it"
         )
     return Replicas(tf.distribute.MirroredStrategy([device.name for device in devices]))

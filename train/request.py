@@ -84,8 +84,9 @@ def requested(given: Mapping[str, Any]) -> Request:
     """
     quiet_import("tensorflow", "train")
     start = given.get("start")
-    base = _new() if start is None else _again(start) if start.suffix == ".json" else _further(start)
-    return _changed(base, given)
+    if start is None:
+        return _changed(_new(), {"recipe": "default", **given})
+    return _changed(_again(start) if start.suffix == ".json" else _further(start), given)
 
 
 def _new() -> Request:
@@ -136,7 +137,9 @@ def _changed(base: Request, given: Mapping[str, Any]) -> Request:
         raise InvalidInputError(
             f"--from {base.origin.run} brings the model; drop --design, --dropout and --weights, or drop --from"
         )
-    config = recipe(given["recipe"]) if "recipe" in given else base.config
+    names = [name for name in ("design", "dropout", "weights", "weight_bits") if name in given]
+    origin = dataclasses.replace(base.origin, **{name: given[name] for name in names})
+    config = recipe(given["recipe"], origin.design) if "recipe" in given else base.config
     if given.get("augment") is False:
         unused = [name for name in AUGMENTATION_FIELDS if name in given]
         if unused:
@@ -147,8 +150,6 @@ def _changed(base: Request, given: Mapping[str, Any]) -> Request:
     data |= {name: given[name] for name in ("image_size", "skip_corrupt") if name in given}
     if "seed" in given or "seed" not in data:
         data["seed"] = config.seed
-    names = [name for name in ("design", "dropout", "weights", "weight_bits") if name in given]
-    origin = dataclasses.replace(base.origin, **{name: given[name] for name in names})
     known: tuple[Log, ...] = ("csv", "tensorboard")
     logs = tuple(name for name in known if name in given) or base.logs
     digest = base.digest if data == base.data else None

@@ -22,8 +22,11 @@ from .datasets import Dataset
 from .evaluate import Metrics, evaluate, metrics, probabilities
 from .pipeline import EpochPipeline
 from .precision import ChosenPrecision, copy_with_policy
+from .qat import is_quantize_aware, settle_biases
 from .recipe import compile_for_training
 from .record import NOTHING_DONE, History, Progress, save_run
+from .replicas import ALONE, Replicas
+from .spread import Spread
 
 
 class Training:
@@ -46,18 +49,23 @@ class Training:
         *,
         taught: bool = False,
         history: History | None = None,
+        replicas: Replicas = ALONE,
     ) -> None:
         compression = compression_of(config)
         steps = pipeline.steps * config.epochs
         self.model = copy_with_policy(model, "float32")
-        self.trained = copy_with_policy(model, precision.policy)
+        self._is_aware = is_quantize_aware(model)
+        self.trained = replicas.placed(lambda: copy_with_policy(model, precision.policy, for_training=True))
         self.dataset = dataset
         self.config = config
         self.precision = precision
         first = compression.first_epoch(pipeline.steps, config.epochs) if compression else 1
         self.progress = Progress(history or NOTHING_DONE, first)
-        self._attached = Attached(compression, self.trained, steps) if compression else None
-        self._optimizer = compile_for_training(self.trained, config, pipeline.steps, taught=taught)
+        with replicas.scope():
+            self._attached = Attached(compression, self.trained, steps) if compression else None
+            self._optimizer = compile_for_training(self.trained, config, pipeline.steps, taught=taught)
+        self._spread = Spread(self.trained, replicas)
+        self._replicas = replicas
         self._pipeline = pipeline
         self._best = self.model.get_weights()
 
@@ -81,15 +89,18 @@ class Training:
         """
         epoch, start, steps = self.epochs_done, time.perf_counter(), self._pipeline.steps
         what = f"epoch {epoch + 1}/{self.config.epochs}"
-        _seed_random_layers(self.trained, self.config.seed, epoch)
+        self._spread.seed(self.config.seed, epoch)
         callbacks = [keras.callbacks.LambdaCallback(on_train_batch_end=_watch(what, steps, show))]
         if self._attached is not None:
             callbacks.append(_compressing(self._attached, epoch * steps))
-        fitted = self._fit(epoch, callbacks)
+        with self._replicas.heeding_others():
+            fitted = self._fit(epoch, callbacks)
+        self._spread.settle()
         self._take_weights()
         train = Metrics(fitted["loss"][0], fitted["accuracy"][0])
-        validation = evaluate(self.model, self.dataset.validation)
-        seconds = time.perf_counter() - start
+        # from one worker, as all must agree on whether to go on
+        validation = Metrics(*self._replicas.from_chief(lambda: evaluate(self.model, self.dataset.validation)))
+        seconds = self._replicas.from_chief(lambda: time.perf_counter() - start)
         self.progress = self.progress.with_epoch(train, validation, seconds)
         if self.progress.best_epoch == self.epochs_done:
             self._best = self.model.get_weights()
@@ -119,6 +130,27 @@ class Training:
         self.progress = replace(self.progress, test=metrics(predicted, self.dataset.test.labels))
         return predicted
 
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process measures the model."""
+        return self._replicas.is_chief
+
+    def share(self) -> None:
+        """Gives all workers the weights and the optimizer's state of the chief; before the first epoch here."""
+        self._replicas.share([*self.trained.variables, *self._optimizer.variables])
+
+    def conclude(self) -> None:
+        """Gives all workers what the chief has measured, and its model; with this they end together."""
+        test = self._replicas.from_chief(lambda: tuple(self.progress.test or ()))
+        self.progress = replace(self.progress, test=Metrics(*test))
+        self._replicas.share(self.model.variables)
+
+    def again(self, folder: Path) -> str:
+        """Returns what a user does to go on with this training, of which some epochs are in a folder."""
+        if self._replicas.cluster is not None:
+            return "the same command on every worker"
+        return f"liteport train --resume {folder}"
+
     def save(self, folder: Path, description: dict[str, Any]) -> None:
         """Replaces the files in a run folder; see `record.save_run`."""
         is_best = self.progress.best_epoch == self.epochs_done or self.progress.test is not None
@@ -131,6 +163,8 @@ class Training:
             self._optimizer.averaged_into(self.trained.trainable_variables)
         self.model.set_weights(self.trained.get_weights())
         self.trained.set_weights(weights)
+        if self._is_aware:
+            settle_biases(self.model)
 
 
 def _note(loss: float, accuracy: float) -> str:
@@ -155,10 +189,3 @@ def _compressing(attached: Attached, done: int) -> keras.callbacks.Callback:
         attached.after_step(done + batch + 1)
 
     return keras.callbacks.LambdaCallback(on_train_batch_end=after_batch)
-
-
-def _seed_random_layers(model: keras.Model, seed: int, epoch: int) -> None:
-    """Sets the generators of dropout and the like for an epoch; no file of weights holds their state."""
-    states = [variable for variable in model.variables if variable.name == "seed_generator_state"]
-    for number, state in enumerate(states):
-        state.assign(np.random.SeedSequence([seed, epoch, number]).generate_state(2).astype(state.dtype))

@@ -23,7 +23,7 @@ from liteport.train.precision import (
     multiply_accumulates,
 )
 
-CONFIG = TrainConfig(epochs=2, batch_size=64, shift=0)
+CONFIG = TrainConfig(epochs=2, batch_size=64)
 
 
 def test_copy_computes_in_bfloat16_but_for_its_output(make_model: Callable[[], Any]) -> None:

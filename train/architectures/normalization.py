@@ -16,7 +16,13 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
         """Normalizes (N, H, W, C); what is not such, and all inference, is left to Keras."""
-        fits = len(inputs.shape) == _IMAGE_RANK and self.axis in (-1, _IMAGE_RANK - 1) and self.center and self.scale
+        fits = (
+            len(inputs.shape) == _IMAGE_RANK
+            and self.axis in (-1, _IMAGE_RANK - 1)
+            and (self.center and self.scale)
+            and self.compute_dtype == "float32"
+            and not self.synchronized  # over several replicas, which the operation cannot
+        )
         if not (training and self.trainable and fits) or mask is not None:
             return super().call(inputs, training=training, mask=mask)
         none = tf.zeros([0])  # the running averages, which the operation has no use for while training

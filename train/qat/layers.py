@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import layers, ops
+from numpy.typing import NDArray
 
 from liteport.errors import InvalidInputError
 
@@ -180,6 +182,14 @@ def rounded_by_channel(kernel: tf.Tensor, bits: int, channel_axes: int) -> tf.Te
         return rounded, lambda upstream: upstream
 
     return ops.reshape(straight_through(ops.reshape(kernel, (-1, columns))), shape)
+
+
+def scale_by_channel(kernel: NDArray[np.float32], bits: int, channel_axes: int) -> NDArray[np.float64]:
+    """Returns the scale of each channel's codes; see `rounded_by_channel`. It is 0 for a channel of zeros."""
+    columns = math.prod(kernel.shape[-channel_axes:])
+    largest: NDArray[np.float64] = np.abs(kernel.reshape(-1, columns)).max(axis=0).astype(np.float64)
+    largest /= 2 ** (bits - 1) - 1
+    return largest
 
 
 def _in_float32(layer: Any) -> Any:

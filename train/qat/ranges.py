@@ -9,7 +9,7 @@ from keras import layers
 from liteport.errors import InvalidInputError
 
 from .graph import Call, Graph, build, read
-from .layers import ROUNDED_FORM, FakeQuantize, rounded_by_channel
+from .layers import ROUNDED_FORM, FakeQuantize, rounded_by_channel, scale_by_channel
 from .treatments import treatment
 
 _STEPS = 255
@@ -56,17 +56,49 @@ def learned_ranges(model: keras.Model) -> dict[str, Range]:
         InvalidInputError: If the model is not quantization-aware, or has not been trained.
     """
     graph = _read_aware(model)
+    reaching = _reaching(graph)
     found: dict[str, Range] = {}
+    for call in graph.calls:
+        if call.kind is FakeQuantize:
+            found[call.inputs[0]] = reaching[call.name]
+        elif call.kind is layers.Concatenate:
+            found[call.name] = reaching[call.name]
+    return found
+
+
+def settle_biases(model: keras.Model) -> None:
+    """Moves biases to multiples of input scale times weight scale, as the int32 biases of the integer file are.
+
+    A bias that is added up in float32 and rounded in the file alone moves what lies between two codes to the other one:
+    in a deep network that adds up. Training goes on with biases as they were; it is for what is measured and kept.
+
+    Args:
+        model: From `quantize_aware`, trained; its biases are changed. What has a model within it is left as it is.
+
+    Raises:
+        InvalidInputError: If the model is not quantization-aware, or has not been trained.
+    """
+    graph = _read_aware(model)
+    reaching = _reaching(graph)
+    by_name = {layer.name: layer for layer in model.layers}
+    for call in graph.calls:
+        if call.kind in _PLAIN_FORM and call.config["use_bias"] and call.name in by_name:
+            kernel, bias = call.weights
+            scales = scale_by_channel(kernel, call.config["weight_bits"], call.kind._channel_axes)
+            step = reaching[call.inputs[0]].scale * scales.reshape(bias.shape)
+            settled = np.rint(bias / np.where(step > 0, step, 1)) * step
+            by_name[call.name].bias.assign(np.where(step > 0, settled, bias).astype(np.float32))
+
+
+def _reaching(graph: Graph) -> dict[str, Range]:
+    """Returns the range of what each call gives, for those that give 8-bit values."""
     reaching: dict[str, Range] = {}
     for call in graph.calls:
-        source = call.inputs[0]
         if call.kind is FakeQuantize:
-            found[source] = reaching[call.name] = _range(graph, call)
+            reaching[call.name] = _range(graph, call)
         elif call.kind not in _PLAIN_FORM and not treatment(call).ranged:
-            reaching[call.name] = reaching[source]
-            if call.kind is layers.Concatenate:
-                found[call.name] = reaching[source]
-    return found
+            reaching[call.name] = reaching[call.inputs[0]]
+    return reaching
 
 
 def _range(graph: Graph, call: Call) -> Range:

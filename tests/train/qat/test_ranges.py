@@ -9,7 +9,7 @@ from keras import layers
 from numpy.typing import NDArray
 
 from liteport.errors import InvalidInputError
-from liteport.train.qat import Range, float_model, is_quantize_aware, learned_ranges, quantize_aware
+from liteport.train.qat import Range, float_model, is_quantize_aware, learned_ranges, quantize_aware, settle_biases
 from liteport.train.qat.folding import fold_batch_norm
 
 
@@ -86,3 +86,28 @@ def test_rounded_float_model_lacks_the_values_rounding_alone(
     np.testing.assert_allclose(float_model(unlearned, rounded=True)(images), unlearned(images), atol=1e-6)
     moved = np.abs(np.asarray(float_model(unlearned)(images)) - np.asarray(unlearned(images))).max()
     assert moved > 1e-4  # kernels of 8 bits are off by up to 0.4 %
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_biases_settle_where_the_integer_file_has_them(make_aware: Callable[[int], Any], bits: int) -> None:
+    model = make_aware(bits)
+    random = np.random.default_rng(0)
+    before = {}
+    for layer in model.layers:
+        if getattr(layer, "bias", None) is not None:
+            before[layer.name] = random.normal(0, 0.3, layer.bias.shape).astype(np.float32)
+            layer.bias.assign(before[layer.name])
+    settle_biases(model)
+    ranges, plain = learned_ranges(model), float_model(model)
+    # what each takes: poolings and dropout keep the range of what comes before them
+    taken = {"stem": "input", "spatial": "stem_relu", "project": "spatial_relu", "add_norm": "add"}
+    taken["output_linear"] = "mean"
+    assert set(taken) == set(before)
+    for name, source in taken.items():
+        kernel, bias = plain.get_layer(name).get_weights()
+        largest = np.abs(kernel.reshape(-1, bias.size)).max(axis=0).astype(np.float64)
+        steps = ranges[source].scale * largest / (2 ** (bits - 1) - 1)
+        codes = bias / steps
+        np.testing.assert_allclose(codes, np.rint(codes), atol=1e-3)  # float32's rounding of some thousand steps
+        assert np.all(np.abs(bias - before[name]) <= steps * 0.501)
+        assert np.any(bias != before[name])
