@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .designs import DESIGNS, build_model
     from .fitting import Run, fit, resume
     from .qat import quantize_aware
+    from .replicas import Replicas, connect
     from .weights import load_weights
 
 __all__ = [
@@ -26,10 +27,12 @@ __all__ = [
     "Augmentation",
     "Dataset",
     "LiteportError",
+    "Replicas",
     "Run",
     "Split",
     "TrainConfig",
     "build_model",
+    "connect",
     "fit",
     "load_dataset",
     "load_weights",
@@ -45,6 +48,8 @@ _NEEDS_TENSORFLOW = {
     "resume": "fitting",
     "load_weights": "weights",
     "quantize_aware": "qat",
+    "Replicas": "replicas",
+    "connect": "replicas",
 }
 
 

@@ -77,12 +77,12 @@ class TrainConfig:
         epochs: Passes over the training images.
         batch_size: Images a step.
         learning_rate: The highest of the schedule.
-        schedule: `"one-cycle"` rises linearly from a tenth of the learning rate for a quarter of the steps and falls
+        schedule: `"one-cycle"` rises linearly from a tenth of the learning rate for 15 % of the steps and falls
             to nearly zero by a cosine; `"cosine"` only falls; `"constant"` stays.
         weight_decay: AdamW's, times the learning rate a step; with 0 it is Adam.
         label_smoothing: The part of each one-hot label that is spread over all classes.
         ema: The momentum of the exponential moving average of the weights, which is what is measured and saved; 0
-            takes the weights themselves. A short training has a shorter memory: at most 1 - 10 / steps.
+            takes the weights themselves. Its memory grows at first: after t steps it is (1 + t) / (10 + t) at most.
         augmentation: How training images are changed.
         distillation: With a teacher, the part that its answers have in the loss; the labels have the rest.
         temperature: With a teacher, what both sides' logits are divided by before they are compared.

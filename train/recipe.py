@@ -8,15 +8,28 @@ from .config import TrainConfig
 _WARM_UP = 0.15
 _START = 0.1
 _END = 1e-3
-_LEAST_MEMORIES = 10
-"""A training is at least so many times as long as the memory of its weights' average."""
+_MEMORIES = 10
+"""From its start, a training is about so many times as long as the memory of its weights' average."""
 
 
 class Optimizer(keras.optimizers.AdamW):  # type: ignore[misc]
     """AdamW that keeps an average of the weights beside them.
 
     Keras replaces the weights by their average at the end of each `fit`, which here is the end of each epoch.
+
+    Attributes:
+        ema_momentum: That of the next step. Its memory grows with the steps taken, as in TensorFlow's
+            ExponentialMovingAverage, so that the weights that a training began with do not linger.
     """
+
+    @property
+    def ema_momentum(self) -> keras.KerasTensor:  # noqa: D102 - see above
+        steps = ops.cast(self.iterations, "float32")
+        return ops.minimum(self._largest_momentum, (1 + steps) / (_MEMORIES + steps))
+
+    @ema_momentum.setter
+    def ema_momentum(self, largest: float) -> None:
+        self._largest_momentum = largest
 
     def finalize_variable_values(self, var_list: list[keras.Variable]) -> None:
         """Leaves the weights as they are."""
@@ -78,7 +91,7 @@ def compile_for_training(
         learning_rate(config, steps),
         weight_decay=config.weight_decay,
         use_ema=config.ema > 0,
-        ema_momentum=max(0.0, min(config.ema, 1 - _LEAST_MEMORIES / steps)),
+        ema_momentum=config.ema,
     )
     model.compile(
         optimizer,
@@ -97,7 +110,7 @@ def learning_rate(config: TrainConfig, steps: int) -> float | keras.optimizers.s
     """Returns the schedule over all steps of a training.
 
     The one-cycle schedule follows L. Smith and N. Topin, "Super-Convergence" (2018), with the cosine fall that became
-    usual after it: a tenth of the learning rate, up to it in a quarter of the steps, down to a thousandth.
+    usual after it: from a tenth of the learning rate up to it, down to a thousandth of it.
     """
     schedules = keras.optimizers.schedules
     if config.schedule == "constant":

@@ -85,6 +85,14 @@ def test_trains_writes_and_says_so(npz: Path, tmp_path: Path) -> None:
         (["--dropout", "1"], InvalidInputError, "dropout: expected"),
         (["--shift", "1"], InvalidInputError, "shift: expected"),
         (["--weights", "absent.weights.h5"], NotFoundError, "does not exist"),
+        (["--recipe", "defualt"], InvalidInputError, "did you mean 'default'"),
+        (["--batch-size", "221"], InvalidInputError, "expected at most the 220 training images of digits, found 221"),
+        (["--weight-bits", "4"], InvalidInputError, "--weight-bits goes with --qat"),
+        (["--strategy", "miror"], InvalidInputError, "did you mean 'mirrored'"),
+        (["--strategy", "mirrored"], InvalidInputError, "expected at least two devices of one kind, found CPU:0"),
+        (["--strategy", "multiworker"], InvalidInputError, "TF_CONFIG is not set; expected such as"),
+        (["--strategy", "multiworker", "--qat"], InvalidInputError, "train one first"),
+        (["--worker-timeout", "3"], InvalidInputError, "--worker-timeout goes with --strategy multiworker"),
         (["--resume", "absent"], NotFoundError, "expected a folder that liteport train has written"),
     ],
 )
@@ -92,6 +100,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     npz: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], kind: type, message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TF_CONFIG", raising=False)
     data = [] if {"--data", "--resume"} & set(arguments) else ["--data", str(npz)]
     result = invoke(*data, *arguments)
     assert isinstance(result.exception, kind)
