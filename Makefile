@@ -6,7 +6,7 @@ WORKERS ?= 2
 BUNDLE ?= demo/bundle
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test tools test-arm test-arm-quick measure measure-bench lint types sync clean
+.PHONY: help demo test examples tools test-arm test-arm-quick measure measure-bench lint types sync clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -16,6 +16,13 @@ demo: sync  ## Train, export, predict and bench on MNIST; everything lands in de
 
 test: sync  ## Run the tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+examples: sync  ## Train and export the bundles in examples/ anew: some ten minutes
+	for design in fast tiny; do \
+		$(BIN)/liteport train --data mnist --design $$design --out build/examples/$$design --force && \
+		$(BIN)/liteport export build/examples/$$design --out examples/$$design --force \
+			--format tflite-float32 --format tflite-int8 --format onnx-int8 || exit 1; \
+	done
 
 tools:  ## Install what some tests need of Debian and are skipped without: a browser and an SSH server (as root)
 	@for program in chromium sshd; do PATH="$$PATH:/usr/sbin" command -v $$program > /dev/null || missing=1; done; \
