@@ -35,7 +35,7 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def bundle(make_bundle: MakeBundle, data: Dataset, monkeypatch: pytest.MonkeyPatch) -> str:
     """A bundle, whose variants only the stand-in can run, and the data set "ten" that fits it."""
-    monkeypatch.setattr("liteport.benchmarks.inputs.load_dataset", {"ten": data}.__getitem__)
+    monkeypatch.setattr("liteport.benchmarks.inputs.load_for_model", lambda source, _: {"ten": data}[source])
     return str(make_bundle())
 
 

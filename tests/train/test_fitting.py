@@ -418,7 +418,7 @@ for limit in map(int, sys.argv[3:]):
     # a file cannot grow past it, as on a disk that is full
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     try:
-        fit(model, data, TrainConfig(epochs=1), out=sys.argv[2])
+        fit(model, data, TrainConfig(epochs=1, batch_size=32), out=sys.argv[2])
     except OSError as error:
         print("OSError", error)
 """
