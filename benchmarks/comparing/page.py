@@ -1,12 +1,10 @@
 """A comparison as one HTML page, with the style sheet, the script and the policy of benchmark reports."""
 
-import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
-from pathlib import Path
 
-from ..reports import page
 from ..reports.drawings import Drawing
+from ..reports.html_parts import bullets, document, facts, filters, plots, table
 from ..reports.phrases import clean
 from .columns import Column, columns
 from .results import Comparison, DesignFigures, Spread
@@ -21,49 +19,20 @@ def to_html(comparison: Comparison, drawing: Drawing | None) -> str:
         drawing: Its plot.
     """
     shown = columns(comparison)
-    warnings = [*failures(comparison), *remarks(comparison), *comparison.notes]
     sections = [("Designs", _designs(comparison, shown))] if shown else []
     if drawing is not None:
-        sections.append(("Plot", _figure(drawing)))
+        sections.append(("Plot", plots([drawing])))
     if comparison.trials:
         sections.append(("Seeds", _seeds(comparison)))
-    sections.append(("How it was done", _facts(method(comparison))))
-    sections.append(("Columns", _facts(line.partition(": ")[::2] for line in legend(shown))))
-    parts = [
-        "<!doctype html>",
-        '<html lang="en">',
-        "<head>",
-        '<meta charset="utf-8">',
-        f'<meta http-equiv="Content-Security-Policy" content="{page.POLICY}">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        '<meta name="color-scheme" content="light dark">',
-        f"<title>{TITLE}</title>",
-        f"<style>\n{_beside_reports('page.css')}</style>",
-        "</head>",
-        "<body>",
-        "<header>",
-        f"<h1>{TITLE}</h1>",
+    sections.append(("How it was done", facts(method(comparison))))
+    sections.append(("Columns", facts(line.partition(": ")[::2] for line in legend(shown))))
+    header = [
         f'<p class="created">{escape(clean(comparison.created))}</p>',
         f'<p class="headline">{escape(headline(comparison))}</p>',
-        _list(warnings) if warnings else "",
-        "</header>",
-        "<main>",
-        '<form class="filters" role="search" hidden>',
-        '<label>Filter <input type="search" id="filter" placeholder="such as tiny" autocomplete="off"></label>',
-        '<output id="shown" aria-live="polite"></output>',
-        "</form>",
-        *(f"<section>\n<h2>{escape(heading)}</h2>\n{body}\n</section>" for heading, body in sections),
-        "</main>",
-        f"<script>\n{_beside_reports('page.js')}</script>",
-        "</body>",
-        "</html>",
+        bullets([*failures(comparison), *remarks(comparison), *comparison.notes]),
     ]
-    return "\n".join(parts) + "\n"
-
-
-def _beside_reports(name: str) -> str:
-    """Returns a file that lies beside the reports' page; an editable installation links only modules."""
-    return Path(page.__file__).resolve().with_name(name).read_text(encoding="utf-8")
+    main = [filters("tiny"), *(f"<section>\n<h2>{escape(name)}</h2>\n{body}\n</section>" for name, body in sections)]
+    return document(TITLE, header, main)
 
 
 def _designs(comparison: Comparison, shown: Sequence[Column]) -> str:
@@ -77,7 +46,7 @@ def _designs(comparison: Comparison, shown: Sequence[Column]) -> str:
         mark = " <small>chosen</small>" if entry.design == chosen else ""
         cells = [_name(entry.design, mark), *(_cell(column, entry) for column in shown)]
         rows.append(f'<tr class="{"reference" if mark else "other"}">{"".join(cells)}</tr>')
-    return _table("Designs", headings, rows)
+    return table("Designs", headings, rows)
 
 
 def _cell(column: Column, entry: DesignFigures) -> str:
@@ -109,7 +78,7 @@ def _seeds(comparison: Comparison) -> str:
         cells.append(f'<td data-value="{trial.train_seconds:.9g}">{trial.train_seconds:,.1f}</td>')
         cells.append(f'<td class="name">{escape(clean(trial.machine))}</td>')
         rows.append(f"<tr>{''.join(cells)}</tr>")
-    return _table("Seeds", headings, rows)
+    return table("Seeds", headings, rows)
 
 
 def _of_seed(accuracy: Spread | None, seed: int) -> float | None:
@@ -119,35 +88,3 @@ def _of_seed(accuracy: Spread | None, seed: int) -> float | None:
 def _name(design: str, mark: str = "") -> str:
     text = escape(clean(design))
     return f'<th scope="row" class="name" data-value="{text}">{text}{mark}</th>'
-
-
-def _table(label: str, headings: Sequence[str], rows: Sequence[str]) -> str:
-    return "\n".join(
-        [
-            f'<div class="scroll" role="region" aria-label="{label}" tabindex="0">',
-            f'<table class="sortable"><caption>{label}</caption>',
-            f"<thead><tr>{''.join(headings)}</tr></thead>",
-            "<tbody>",
-            *rows,
-            "</tbody>",
-            "</table>",
-            "</div>",
-        ]
-    )
-
-
-def _figure(drawing: Drawing) -> str:
-    source = f"data:image/png;base64,{base64.b64encode(drawing.png).decode()}"
-    caption = f"<strong>{escape(drawing.title)}.</strong> {escape(drawing.note)}"
-    image = f'<img src="{source}" alt="{escape(drawing.alt)}">'
-    return f'<div class="plots"><figure>\n{image}\n<figcaption>{caption}</figcaption>\n</figure></div>'
-
-
-def _facts(facts: Iterable[Sequence[str]]) -> str:
-    pairs = "\n".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in facts)
-    return f"<dl>\n{pairs}\n</dl>"
-
-
-def _list(lines: Iterable[str]) -> str:
-    items = "\n".join(f"<li>{escape(clean(line))}</li>" for line in lines)
-    return f"<ul>\n{items}\n</ul>"

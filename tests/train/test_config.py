@@ -70,3 +70,9 @@ def test_changes_reach_the_augmentation() -> None:
 def test_unknown_recipe() -> None:
     with pytest.raises(InvalidInputError, match="did you mean 'plain'"):
         recipe("plane")
+
+
+def test_the_default_recipe_is_the_designs() -> None:
+    assert recipe("default", "baseline") == recipe("default") == recipe("default", "mine:net") == TrainConfig()
+    assert recipe("default", "tiny") == TrainConfig(learning_rate=1e-2, epochs=50)
+    assert recipe("plain", "tiny") == RECIPES["plain"]

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from liteport.benchmarks.reports.groups import groups
-from liteport.benchmarks.reports.page import POLICY, to_html
+from liteport.benchmarks.reports.html_parts import POLICY
+from liteport.benchmarks.reports.page import to_html
 from liteport.benchmarks.results import Report
 
 
