@@ -45,6 +45,15 @@ def depthwise(
     return normalized(x, name, activation)
 
 
+def halved(x: keras.KerasTensor, channels: int, *, below: int) -> keras.KerasTensor:
+    """As many convolutions of stride 2, without padding, as make the shorter side smaller than so many pixels."""
+    halvings = 0
+    while min(x.shape[1:3]) >= below:
+        halvings += 1
+        x = convolution(x, channels, 3, strides=2, padding="valid", name=f"halving{halvings}")
+    return x
+
+
 def normalized(x: keras.KerasTensor, name: str, activation: str | None) -> keras.KerasTensor:
     """Batch normalization, which the converters fold into the layer before it, and an activation or none."""
     x = layers.BatchNormalization(momentum=_MOMENTUM, name=f"{name}_norm")(x)

@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from .blocks import check_size, convolution
+from .blocks import check_size, convolution, halved
 
 _SMALLEST = 21  # the first convolution leaves 9 of it, and the last one 1
 _HALVED_FROM = 19  # 9 again
@@ -27,10 +27,7 @@ def fast(image: keras.KerasTensor, classes: int, *, dropout: float = 0.0) -> ker
     """
     check_size("fast", image, _SMALLEST)
     x = convolution(image, 16, 5, strides=2, padding="valid", name="conv1")
-    halvings = 0
-    while min(x.shape[1:3]) >= _HALVED_FROM:
-        halvings += 1
-        x = convolution(x, 16, 3, strides=2, padding="valid", name=f"halving{halvings}")
+    x = halved(x, 16, below=_HALVED_FROM)
     x = convolution(x, 16, 3, padding="valid", name="conv2")
     x = convolution(x, 48, 3, strides=2, padding="valid", name="conv3")
     x = convolution(x, 64, 3, padding="valid", name="conv4")

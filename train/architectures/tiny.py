@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from .blocks import check_size, convolution
+from .blocks import check_size, convolution, halved
 
 _SMALLEST = 21  # the first convolution leaves 9 of it, and the last one 1
 _HALVED_FROM = 19  # 9 again
@@ -27,10 +27,7 @@ def tiny(image: keras.KerasTensor, classes: int, *, dropout: float = 0.0) -> ker
     """
     check_size("tiny", image, _SMALLEST)
     x = convolution(image, 12, 5, strides=2, padding="valid", name="conv1")
-    halvings = 0
-    while min(x.shape[1:3]) >= _HALVED_FROM:
-        halvings += 1
-        x = convolution(x, 12, 3, strides=2, padding="valid", name=f"halving{halvings}")
+    x = halved(x, 12, below=_HALVED_FROM)
     for number, channels in enumerate((12, 16, 20, 24), start=2):
         x = convolution(x, channels, 3, padding="valid", name=f"conv{number}")
     x = layers.GlobalAveragePooling2D(name="pool")(x)

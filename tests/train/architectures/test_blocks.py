@@ -2,7 +2,7 @@ import keras
 import pytest
 
 from liteport.errors import InvalidInputError
-from liteport.train.architectures.blocks import check_size, convolution, depthwise
+from liteport.train.architectures.blocks import check_size, convolution, depthwise, halved
 
 
 def _layers(output: keras.KerasTensor, image: keras.KerasTensor) -> list[tuple[str, str]]:
@@ -38,3 +38,11 @@ def test_an_image_too_small_is_refused_with_what_is_needed() -> None:
     check_size("some", keras.Input((9, 12, 1)), 9)
     with pytest.raises(InvalidInputError, match="design some: expected images of at least 10×10 pixels, found 9×12"):
         check_size("some", keras.Input((9, 12, 1)), 10)
+
+
+def test_large_maps_are_halved_until_they_are_small() -> None:
+    image = keras.Input((41, 60, 2))
+    assert halved(image, 3, below=42) is image
+    result = halved(image, 3, below=20)
+    assert result.shape == (None, 9, 14, 3)
+    assert [name for _, name in _layers(result, image) if "_" not in name] == ["halving1", "halving2"]
