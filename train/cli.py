@@ -102,9 +102,9 @@ def train(
         given["image_size"] = parse_image_size(image_size)
     for name in ("strategy", "worker_timeout"):
         given.pop(name, None)
+    trainings = stages(given, out) if resume is None else []
+    _check_together(strategy, worker_timeout, len(trainings))
     if resume is None:
-        trainings = stages(given, out)
-        _check_together(strategy, worker_timeout, len(trainings))
         if strategy != "multiworker":  # there only the chief has the folder, and may go on with what is in it
             for _, folder in trainings:
                 check_new_folder(folder, force=force, marker="training.json")

@@ -152,7 +152,7 @@ AUGMENTATION_FIELDS = tuple(one.name for one in dataclasses.fields(Augmentation)
 
 RECIPES: dict[str, TrainConfig] = {
     "default": TrainConfig(),
-    # The same means in a quarter of the time.
+    # Most of it in a fifth of the epochs.
     "quick": TrainConfig(
         epochs=5,
         batch_size=128,

@@ -93,6 +93,7 @@ def test_trains_writes_and_says_so(npz: Path, tmp_path: Path) -> None:
         (["--strategy", "multiworker"], InvalidInputError, "TF_CONFIG is not set; expected such as"),
         (["--strategy", "multiworker", "--qat"], InvalidInputError, "train one first"),
         (["--worker-timeout", "3"], InvalidInputError, "--worker-timeout goes with --strategy multiworker"),
+        (["--resume", "absent", "--worker-timeout", "3"], InvalidInputError, "goes with --strategy multiworker"),
         (["--resume", "absent"], NotFoundError, "expected a folder that liteport train has written"),
     ],
 )
