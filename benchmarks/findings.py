@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liteport.runtime.cpu import cpu_features, read_cpuinfo
+from liteport.runtime.model_files import read_model
 
 from .accuracy import compare, expected_calibration_error, recalls
 from .asking import TEST
@@ -41,7 +42,7 @@ def make_row(trial: Trial, reference: Trial | None, roofline: Roofline | None, d
         roofline: What the machine can do at most, where that was measured.
         device: The machine's name.
     """
-    candidate, content = trial.candidate, trial.candidate.file.read_bytes()
+    candidate, content = trial.candidate, read_model(trial.candidate.file)
     measured = reference is not None and trial.failure is None
     return Row(
         device=device,

@@ -138,10 +138,12 @@ class Session:
         """Tells what a file's operations need; it is run once for that, on zeros."""
         import dataclasses
 
+        from liteport.runtime.model_files import read_model
+
         from .limits.survey import survey
 
         path = Path(file)
-        return dataclasses.asdict(survey(path.read_bytes(), path.suffix))
+        return dataclasses.asdict(survey(read_model(path), path.suffix))
 
     def layer_errors(self, bundle: str, variant: str, reference: str, images: str) -> dict[str, Any]:
         """Compares a variant with a float one of its engine, layer by layer."""

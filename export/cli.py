@@ -163,7 +163,7 @@ def _read_labels(path: Path) -> list[str]:
 
 
 def _size_note(manifest: Manifest) -> str:
-    total = sum(variant.size_bytes for variant in manifest.variants)
+    total = sum(variant.total_bytes for variant in manifest.variants)
     return f": {len(manifest.variants)} variants, {total / 1e6:.1f} MB"
 
 
@@ -186,7 +186,7 @@ def _print_table(manifest: Manifest) -> None:
 
 
 def _row(variant: Variant) -> list[str]:
-    row = [variant.id, f"{variant.size_bytes / 1000:,.1f}"]
+    row = [variant.id, f"{variant.total_bytes / 1000:,.1f}"]
     if (found := variant.verification) is None:
         return [*row, "not verified"]
     row += [f"{found.max_abs_error:.2g}", f"{found.mean_abs_error:.2g}", f"{found.top1_agreement:.2%}"]

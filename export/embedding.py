@@ -1,7 +1,7 @@
 """Embedding a document in a model file, for `liteport.runtime.embedded` to read.
 
-Either format leaves room for it: in ONNX an entry may be appended to the file's bytes, in TFLite a block is put in
-front of them (`tflite_parts`). The model itself is not touched.
+Each format leaves room for it: in ONNX an entry may be appended to the file's bytes, in TFLite a block is put in front
+of them (`tflite_parts`), and ncnn does not read beyond the last weight. The model itself is not touched.
 """
 
 import json
@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from liteport.errors import InvalidInputError, unknown_name
-from liteport.runtime.contents import metadata_spans
+from liteport.runtime.contents import metadata_spans, ncnn
 from liteport.runtime.contents.limits import Source
 from liteport.runtime.contents.onnx import ENTRY_KEY, ENTRY_VALUE, METADATA_FIELD
 from liteport.runtime.contents.protobuf import Field, Message, bytes_field
@@ -34,7 +34,7 @@ def embed(content: bytes, suffix: str, document: Mapping[str, Any]) -> bytes:
 
     Args:
         content: The model file.
-        suffix: ".tflite" or ".onnx".
+        suffix: ".tflite", ".onnx" or ".param".
         document: What JSON can hold; a "sha256" in it is replaced.
 
     Returns:
@@ -93,4 +93,8 @@ def _key(model: Message, entry: Field) -> str:
     return Message(model.source, entry.start, entry.end).text(ENTRY_KEY)
 
 
-_INSERT: dict[str, Callable[[bytes, bytes], bytes]] = {".tflite": _insert_tflite, ".onnx": _insert_onnx}
+_INSERT: dict[str, Callable[[bytes, bytes], bytes]] = {
+    ".tflite": _insert_tflite,
+    ".onnx": _insert_onnx,
+    ncnn.SUFFIX: ncnn.with_document,
+}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from liteport.errors import InvalidInputError, unknown_name
 
-from . import int4, onnx, tflite
+from . import int4, ncnn, onnx, tflite
 from .onnx import OnnxOptions
 from .tflite import TFLiteOptions
 from .tracing import Traced
@@ -56,7 +56,7 @@ class Format:
     Attributes:
         id: Engine and scheme.
         scheme: The scheme in words.
-        suffix: The model file's ending, which also says which engine runs it.
+        suffix: The model file's ending, which also says which engine runs it; of two files that of the first.
         convert: Makes the file's content.
         tolerance: How far its answers may be from the Keras model's.
         calibrated: Whether it needs calibration data.
@@ -96,6 +96,10 @@ def _onnx(scheme: Literal["float32", "float16", "int8"]) -> Converter:
     return lambda traced, feeds, wished, keep_float=(): onnx.convert(
         traced, feeds, replace(wished, scheme=scheme), keep_float
     )
+
+
+def _ncnn(*, half: bool) -> Converter:
+    return lambda traced, _, wished, keep_float=(): ncnn.convert(traced, wished.opset, half=half)  # noqa: ARG005
 
 
 def _tflite_session(options: TFLiteOptions) -> Callable[[Traced, Feeds | None, OnnxOptions], Session]:
@@ -198,6 +202,15 @@ FORMATS = {
             learned=True,
             float_form="onnx-float32",
             session=_onnx_session,
+        ),
+        # Fastest in float on a Raspberry Pi 3 or 4. ncnn's own quantizer is in no package that pip installs.
+        Format("ncnn-float32", "float32 weights and arithmetic", ".param", _ncnn(half=False), FLOAT32),
+        Format(
+            "ncnn-float16",
+            "float16 weights; float16 arithmetic where the CPU has it, else float32",
+            ".param",
+            _ncnn(half=True),
+            FLOAT16,
         ),
         # The int8 model once more, as source code for a microcontroller's compiler.
         Format(

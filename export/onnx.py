@@ -4,6 +4,7 @@ import logging
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,11 @@ _FLOAT32_ONLY = ("IsInf",)
 
 _LOADING = "import sys, onnxruntime; onnxruntime.InferenceSession(sys.argv[1], providers=['CPUExecutionProvider'])"
 _LOADING_TIMEOUT = 300  # seconds
+_IMAGES = 4  # dimensions of a batch of images
 
-# One model is converted to several formats, and quantized many times: the float32 file by function and opset.
-_converted: WeakKeyDictionary[Any, dict[int, bytes]] = WeakKeyDictionary()
+# One model is converted to several formats, and quantized many times: the float32 file by function, and by opset and
+# where images keep their channels.
+_converted: WeakKeyDictionary[Any, dict[tuple[int, bool], bytes]] = WeakKeyDictionary()
 
 
 def convert(
@@ -68,27 +71,53 @@ def convert(
     return _described(content, options, "learned" if traced.learned else options.calibration_method)
 
 
-def _float32(traced: Traced, opset: int) -> bytes:
-    known = _converted.setdefault(traced.function, {})
-    if opset not in known:
+def convert_channels_first(traced: Traced, opset: int) -> bytes:
+    """Converts a traced model to float32, with channels first in inputs and outputs that are images.
+
+    What `convert` gives otherwise; raises the same.
+    """
+    return _float32(traced, opset, channels_first=True)
+
+
+def _float32(traced: Traced, opset: int, *, channels_first: bool = False) -> bytes:
+    known, key = _converted.setdefault(traced.function, {}), (opset, channels_first)
+    if key not in known:
         onnx = require("onnx", "export")
-        model = _from_tensorflow(traced, opset)
+        edges = [list(map(turned, specs)) if channels_first else specs for specs in (traced.inputs, traced.outputs)]
+        model = _from_tensorflow(traced, opset, channels_first=channels_first)
         _check_operations(model, onnx.defs, opset)
-        _name_edges(model, traced)
+        _name_edges(model, *edges)
         model = tidy(model)
         _check(model)
-        known[opset] = model.SerializeToString()
-    return known[opset]
+        known[key] = model.SerializeToString()
+    return known[key]
 
 
-def _from_tensorflow(traced: Traced, opset: int) -> Any:
+def turned(spec: TensorSpec) -> TensorSpec:
+    """Returns a tensor's description with its channels first, if it is images."""
+    if len(spec.shape) != _IMAGES:
+        return spec
+    items, height, width, channels = spec.shape
+    return replace(spec, shape=(items, channels, height, width))
+
+
+def _from_tensorflow(traced: Traced, opset: int, *, channels_first: bool) -> Any:
     tf = quiet_import("tensorflow", "export")
     tf2onnx = quiet_import("tf2onnx", "export")
     logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # what it reports is found in the graph as well
     signature = [tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in traced.inputs]
+    images = [
+        [spec.name for spec in specs if channels_first and len(spec.shape) == _IMAGES]
+        for specs in (traced.inputs, traced.outputs)
+    ]
     with told_as_refusal("tf2onnx", ValueError, RuntimeError, NotImplementedError, KeyError, AttributeError), muted():
         model, _ = tf2onnx.convert.from_function(
-            traced.function, input_signature=signature, opset=opset, custom_op_handlers=_HANDLERS
+            traced.function,
+            input_signature=signature,
+            opset=opset,
+            custom_op_handlers=_HANDLERS,
+            inputs_as_nchw=images[0],
+            outputs_as_nchw=images[1],
         )
     return model
 
@@ -137,12 +166,9 @@ def _known(defs: Any, kind: str, opset: int) -> bool:
     return True
 
 
-def _name_edges(model: Any, traced: Traced) -> None:
+def _name_edges(model: Any, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
     """Puts inputs and outputs in the model's order and states their shapes."""
-    for values, specs, what in (
-        (model.graph.input, traced.inputs, "inputs"),
-        (model.graph.output, traced.outputs, "outputs"),
-    ):
+    for values, specs, what in ((model.graph.input, inputs, "inputs"), (model.graph.output, outputs, "outputs")):
         by_name = {value.name: value for value in values}
         if set(by_name) != {spec.name for spec in specs}:
             raise ConversionError(f"tf2onnx made {what} {sorted(by_name)}; expected {[spec.name for spec in specs]}")

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -14,6 +15,7 @@ from liteport.runtime import Model, Variant
 from liteport.runtime.backends import Backend
 from liteport.runtime.card import ModelCard
 from liteport.runtime.manifest import SCHEMA_VERSION
+from liteport.runtime.model_files import files_of, parted
 from liteport.runtime.records import FileInfo, RuntimeTrial, Selection, Stability
 
 from .calibration import halves
@@ -138,7 +140,9 @@ class Maker:
                 scale=pixels.scale,
                 offset=pixels.offset,
             )
-        return {f"{row.id}{row.suffix}": described}, loaded(described, row)
+        names = files_of(Path(f"{row.id}{row.suffix}"))
+        parts = parted(described, row.suffix)
+        return {path.name: part for path, part in zip(names, parts, strict=True)}, loaded(described, row)
 
     def __enter__(self) -> "Maker":
         return self

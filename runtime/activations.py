@@ -1,8 +1,9 @@
 """Every intermediate value of a model file, as real numbers: what a comparison of two files is made of.
 
-Both engines are made to run the graph node by node as the file has it. LiteRT does so without a delegate, whose
+Engines are made to run the graph node by node as the file has it. LiteRT does so without a delegate, whose
 kernels may round the last bit otherwise; ONNX Runtime without graph optimizations, so a quantized model is computed
-between its Q/DQ pairs in float. Neither is the way to run fast, and neither needs more packages than running does.
+between its Q/DQ pairs in float; ncnn shows what its layers make. None is the way to run fast, and none needs more
+packages than running does.
 """
 
 import importlib
@@ -18,6 +19,7 @@ from liteport.errors import BackendError, InvalidInputError, unknown_name
 
 from .backends import choose_engine
 from .backends.base import one_line
+from .backends.ncnn import NcnnBackend
 from .backends.onnxruntime import session_errors
 from .card import TensorSpec
 from .contents import Contents, Tensor, read_contents
@@ -42,7 +44,7 @@ class Probe:
 
         Args:
             content: The file.
-            suffix: ".tflite" or ".onnx".
+            suffix: ".tflite", ".onnx" or ".param".
 
         Raises:
             IntegrityError: If the file is damaged.
@@ -203,9 +205,22 @@ class _OnnxRun:
         return {name: arrays[name] if name in self._inputs else values[name] for name in names}
 
 
+class _NcnnRun:
+    """An ncnn network, of which any value can be had; its own joined layers are what there is of steps."""
+
+    def __init__(self, content: bytes, module: ModuleType, tensors: Mapping[str, tuple[int, Tensor]]) -> None:  # noqa: ARG002
+        self._backend = NcnnBackend(content, 1, module.__name__, module)
+
+    def run(self, arrays: Mapping[str, NDArray[Any]], names: Collection[str]) -> dict[str, NDArray[Any]]:
+        inputs = [arrays[spec.name] for spec in self._backend.inputs]
+        items = [self._backend.values([array[item] for array in inputs], names) for item in range(len(inputs[0]))]
+        return {name: np.stack([item[name] for item in items]) for name in names}
+
+
 _RUNS: dict[str, Callable[[bytes, ModuleType, Mapping[str, tuple[int, Tensor]]], _Run]] = {
     ".tflite": _TFLiteRun,
     ".onnx": _OnnxRun,
+    ".param": _NcnnRun,
 }
 
 

@@ -11,6 +11,7 @@ from liteport.errors import IntegrityError, InvalidInputError, NotFoundError, Si
 
 from .digest import sha256_hex
 from .manifest import MANIFEST_FILE, Manifest
+from .model_files import SECOND, joined
 from .records import FileInfo
 
 if TYPE_CHECKING:
@@ -40,14 +41,17 @@ class Bundle:
         return str(self.path)
 
     def read(self, variant_id: str) -> bytes:
-        """Returns the model file of a variant, read once and checked.
+        """Returns the model file of a variant, or its two files joined, read once and checked.
 
         Raises:
             InvalidInputError: If the bundle has no such variant.
             IntegrityError: If the file is missing, is a link, or is not the one that was exported.
         """
         variant = self.manifest.variant(variant_id)
-        return self._read(FileInfo(variant.file, variant.sha256, variant.size_bytes))
+        content = self._read(FileInfo(variant.file, variant.sha256, variant.size_bytes))
+        if Path(variant.file).suffix not in SECOND:
+            return content
+        return joined((content, *map(self._read, variant.more_files)))
 
     def check(self) -> None:
         """Reads every file of every variant, so that damage is told here and not later on the device.

@@ -58,8 +58,8 @@ def _limit(size: int, threads: int) -> None:
     except ModuleNotFoundError:  # Windows
         return
     space = _SPACE + _SPACE_PER_BYTE * size + _SPACE_PER_THREAD * threads
-    # A crash leaves no core file, and what is written on standard error fills no disk.
-    for kind, most in (("RLIMIT_AS", space), ("RLIMIT_CORE", 0), ("RLIMIT_FSIZE", _MOST_COMPLAINT_BYTES)):
+    # A crash leaves no core file, and what is written on standard error fills no disk; ncnn's weights are in a file.
+    for kind, most in (("RLIMIT_AS", space), ("RLIMIT_CORE", 0), ("RLIMIT_FSIZE", _MOST_COMPLAINT_BYTES + size)):
         hard = resource.getrlimit(number := getattr(resource, kind))[1]
         bound = most if hard == resource.RLIM_INFINITY else min(most, hard)
         with contextlib.suppress(ValueError, OSError, OverflowError):  # macOS refuses some, 32 bits cannot state others

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from liteport.errors import BackendError, InvalidInputError, LiteportError, NotFoundError
 
-from .backends import RUNNABLE, Backend, Engine, choose_engine
+from .backends import EXPECTED, RUNNABLE, Backend, Engine, choose_engine
 from .bundle import Bundle, read_bundle
 from .manifest import MANIFEST_FILE, Manifest, Variant
 from .model import Model
@@ -48,7 +48,7 @@ def load(
     isolate: bool = False,
     public_key: "Key | Sequence[Key] | None" = None,
 ) -> Model:
-    """Loads a variant of a bundle, or a lone `.tflite` or `.onnx` file.
+    """Loads a variant of a bundle, or a lone `.tflite`, `.onnx` or `.param` file (beside its `.bin`).
 
     A file that lies in a bundle and is named in its manifest is loaded as that variant, digest checked. A file alone
     says itself what it is, if liteport exported it, and its digest is checked likewise. The structure of any other file
@@ -58,8 +58,8 @@ def load(
         path: A bundle's folder or a model file.
         variant: The variant's id; by default the first of the bundle whose engine is installed and did not fail it.
         threads: How many threads one call may use.
-        backend: The engine's package ("ai-edge-litert", "tflite-runtime", "onnxruntime"); by default the preferred
-            one that is installed.
+        backend: The engine's package ("ai-edge-litert", "tflite-runtime", "onnxruntime", "ncnn"); by default the
+            preferred one that is installed.
         signature: Which signature of a TFLite file is run; by default the only one, or "serving_default".
         isolate: Whether the file is first loaded and run in a process of its own, so that a crash of the engine is an
             exception. It costs the start of a Python, and is meant for files from elsewhere.
@@ -79,9 +79,9 @@ def load(
     if path.is_dir():
         return _load_variant(read_bundle(path, public_key=public_key), variant, how)
     if not path.is_file():
-        raise NotFoundError(f"{path} does not exist; expected a bundle folder, a .tflite or an .onnx file")
+        raise NotFoundError(f"{path} does not exist; expected a bundle folder, {EXPECTED}")
     if path.suffix not in RUNNABLE:
-        raise InvalidInputError(f"{path} is no model; expected a bundle folder, a .tflite or an .onnx file")
+        raise InvalidInputError(f"{path} is no model; expected a bundle folder, {EXPECTED}")
     if (path.parent / MANIFEST_FILE).is_file():
         bundle = read_bundle(path.parent, public_key=public_key)
         ids = {entry.file: entry.id for entry in bundle.manifest.variants}

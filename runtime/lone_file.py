@@ -1,15 +1,13 @@
 """A model file outside a bundle: what it says of itself, and what must hold before an engine gets it."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
-
-from liteport.errors import InvalidInputError
 
 from .card import ModelCard
 from .contents import check_structure
 from .embedded import DIGEST_FIELD, read_embedded
 from .manifest import check_schema_version
+from .model_files import read_model
 from .schema import parse
 from .state import is_stateful
 
@@ -35,17 +33,13 @@ def read_lone_file(path: Path) -> LoneFile:
     """Reads and checks a model file.
 
     Args:
-        path: A `.tflite` or `.onnx` file.
+        path: A `.tflite` or `.onnx` file, or an ncnn model's `.param` beside its `.bin`.
 
     Raises:
         InvalidInputError: If it is too large to be one.
         IntegrityError: If it is damaged or edited.
     """
-    with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        if size > _MOST_BYTES:
-            raise InvalidInputError(f"{path} has {size} bytes; expected a model of at most {_MOST_BYTES}")
-        content = file.read()
+    content = read_model(path, _MOST_BYTES)
     card = _card(content, path)
     if card is not None:
         return LoneFile(content, card, stateful=False)  # the export refuses layers that would be

@@ -60,6 +60,11 @@ class Variant:
         check_tensors(self.inputs, self.outputs)
 
     @property
+    def total_bytes(self) -> int:
+        """The size of all of its files."""
+        return self.size_bytes + sum(entry.size_bytes for entry in self.more_files)
+
+    @property
     def file_names(self) -> tuple[str, ...]:
         """All of its files."""
         return self.file, *(entry.file for entry in self.more_files)

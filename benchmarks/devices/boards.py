@@ -67,8 +67,8 @@ ARCHITECTURES = MappingProxyType(
             debian="arm64",
             emulator="qemu-aarch64",
             packages=(),
-            extras=("onnx",),
-            engines=((".tflite", "ai-edge-litert"), (".onnx", "onnxruntime")),
+            extras=("onnx", "ncnn"),
+            engines=((".tflite", "ai-edge-litert"), (".onnx", "onnxruntime"), (".param", "ncnn")),
             board="pi4",
         ),
         "armv7l": Architecture(
@@ -76,8 +76,8 @@ ARCHITECTURES = MappingProxyType(
             debian="armhf",
             emulator="qemu-arm",
             packages=("python3-numpy", "python3-pil"),
-            extras=(),
-            engines=((".tflite", "tflite-runtime"),),
+            extras=("ncnn",),
+            engines=((".tflite", "tflite-runtime"), (".param", "ncnn")),
             board="pi2",
         ),
     }

@@ -9,8 +9,9 @@ import numpy as np
 
 from liteport.errors import InvalidInputError, NotFoundError
 from liteport.runtime import read_bundle
-from liteport.runtime.backends import RUNNABLE
+from liteport.runtime.backends import EXPECTED, RUNNABLE
 from liteport.runtime.manifest import MANIFEST_FILE
+from liteport.runtime.model_files import files_of
 from liteport.train import Dataset
 
 from ..blocks import read_blocks, write_npy
@@ -40,10 +41,9 @@ class Parcel:
     options: tuple[str, ...]
     size: int
 
-    @property
-    def has_onnx(self) -> bool:
-        """Whether ONNX Runtime is needed."""
-        return any(name.endswith(".onnx") for name in self.files)
+    def has(self, suffix: str) -> bool:
+        """Tells whether there are model files of a kind, whose engine is needed then."""
+        return any(name.endswith(suffix) for name in self.files)
 
 
 def pack(
@@ -78,7 +78,7 @@ def pack(
         # In a folder of its own, so that two of one name do not meet; the number also tells them apart in the report.
         name = f"models/{number}/{path.resolve().name}"
         names[name] = str(path)
-        files |= {f"{name}{rest}": file for rest, file in _files_of(path, variants).items()}
+        files |= _files_of(path, name, variants)
     options = [*names, *(part for variant in variants or () for part in ("--variant", variant))]
     if input_file is not None:
         name = f"input/{Path(input_file).name}"
@@ -91,17 +91,19 @@ def pack(
     return Parcel(files, wheel.name, names, tuple(options), sum(file.stat().st_size for file in files.values()))
 
 
-def _files_of(path: Path, variants: Sequence[str] | None) -> dict[str, Path]:
+def _files_of(path: Path, name: str, variants: Sequence[str] | None) -> dict[str, Path]:
+    """Returns the files of a bundle or model that is called `name` there, by their paths there."""
     if not _existing(path).is_dir():
         if path.suffix in RUNNABLE:
-            return {"": path}
-        raise InvalidInputError(f"{path} is no model; expected {' or '.join(sorted(RUNNABLE))}, or a bundle's folder")
+            return dict(zip(map(Path.as_posix, files_of(Path(name))), map(_existing, files_of(path)), strict=True))
+        raise InvalidInputError(f"{path} is no model; expected {EXPECTED}, or a bundle's folder")
     bundle = read_bundle(path)
     wanted = [entry for entry in bundle.manifest.variants if Path(entry.file).suffix in RUNNABLE]
     wanted = [entry for entry in wanted if not variants or entry.id in variants]
     for entry in wanted:
         bundle.read(entry.id)  # which checks it
-    return {f"/{name}": path / name for name in (MANIFEST_FILE, *(entry.file for entry in wanted))}
+    names = [MANIFEST_FILE, *(file for entry in wanted for file in entry.file_names)]
+    return {f"{name}/{file}": path / file for file in names}
 
 
 def _existing(path: Path) -> Path:

@@ -140,8 +140,9 @@ def find_python(device: Connection) -> RemotePython:
 def _install(device: Connection, python: RemotePython, parcel: Parcel, progress: ProgressCallback) -> None:
     what = f"{device.host}: install"
     # ONNX Runtime has no wheels for 32-bit systems; its variants become rows there that say so.
-    extras = "benchmarks,onnx" if parcel.has_onnx and python.bits == 64 else "benchmarks"
-    wheel = shlex.quote(f"./{parcel.wheel}[{extras}]")
+    extras = "benchmarks,onnx" if parcel.has(".onnx") and python.bits == 64 else "benchmarks"
+    # of the extra ncnn only the engine: what converts is for where models are exported
+    wheel = " ".join([shlex.quote(f"./{parcel.wheel}[{extras}]"), *(["ncnn"] if parcel.has(".param") else [])])
     progress(what, 0, 1, "")
     script = f"{{ {python.name} -m venv env && {_PIP} {wheel} && {{ {_COMPILE}; }}; }} >&2"
     done = _run(device, python, script, lambda line: progress(what, 0, 1, line[:_SHOWN]))

@@ -55,7 +55,7 @@ class FileFacts:
     """What is in a model file.
 
     Attributes:
-        format: "tflite" or "onnx".
+        format: "tflite", "onnx" or "ncnn".
         size_bytes: Of the file.
         sha256: Of the file.
         producer: What the file says of the program that made it.
@@ -111,7 +111,7 @@ def read_facts(content: bytes, suffix: str) -> FileFacts:
 
     Args:
         content: The file.
-        suffix: ".tflite" or ".onnx".
+        suffix: ".tflite", ".onnx" or ".param".
 
     Raises:
         InvalidInputError: If it is another suffix.

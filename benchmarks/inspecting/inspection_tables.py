@@ -22,7 +22,7 @@ def print_manifest(manifest: Manifest) -> None:
     rows = []
     for variant in manifest.variants:
         spec, found = variant.inputs[0], variant.verification
-        row = [variant.id, variant.scheme, f"{variant.size_bytes / 1000:,.1f}", spec.dtype, _spec_quantization(spec)]
+        row = [variant.id, variant.scheme, f"{variant.total_bytes / 1000:,.1f}", spec.dtype, _spec_quantization(spec)]
         if found is not None:
             accuracy = "" if found.accuracy is None else f"{found.accuracy:.2%}"
             row += [f"{found.max_abs_error:.2g}", f"{found.top1_agreement:.2%}", accuracy]
@@ -42,10 +42,11 @@ def print_facts(name: str, facts: FileFacts, *, tensors: bool) -> None:
         tensors: Whether to list every tensor.
     """
     print(f"{name}: {facts.size_bytes:,} bytes, SHA-256 {facts.sha256}")
-    print(f"made by {facts.producer or 'a program that does not say'}")
+    if facts.format != "ncnn":  # which has no place for it
+        print(f"made by {facts.producer or 'a program that does not say'}")
     if facts.format == "tflite":
         print(f"minimum runtime: TensorFlow Lite {facts.minimum_runtime or _UNKNOWN}")
-    else:
+    elif facts.format == "onnx":
         opsets = ", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in facts.opsets.items())
         print(f"opset {opsets}; IR version {facts.ir_version}")
     if facts.embedded is not None:

@@ -8,14 +8,16 @@ from numpy.typing import NDArray
 
 from liteport.errors import InvalidInputError, NotFoundError, unknown_name
 from liteport.runtime import Bundle, Model, load, read_bundle
+from liteport.runtime.backends import EXPECTED
 from liteport.runtime.manifest import MANIFEST_FILE
+from liteport.runtime.model_files import read_model
 from liteport.terminal import muted
 from liteport.train import Dataset
 from liteport.train.datasets import load_for_model
 
 from ..inputs import resolve
 
-_ENGINES = {".tflite": "tflite", ".onnx": "onnx"}
+_ENGINES = {".tflite": "tflite", ".onnx": "onnx", ".param": "ncnn"}
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Side:
         variant: What `load` takes beside it.
         bundle: The bundle that it is a variant of, or None.
         content: The file.
-        suffix: ".tflite" or ".onnx".
+        suffix: ".tflite", ".onnx" or ".param".
     """
 
     name: str
@@ -59,9 +61,9 @@ def read_side(path: Path, variant: str | None) -> Side:
     elif variant is not None:
         raise InvalidInputError(f"{path} is one model file; variant {variant!r} can only be chosen in a bundle")
     else:
-        side = Side(str(path), path, None, None, path.read_bytes(), path.suffix)
+        side = Side(str(path), path, None, None, read_model(path), path.suffix)
     if side.suffix not in _ENGINES:
-        raise InvalidInputError(f"{side.name} is a {side.suffix} file; expected a variant that is .tflite or .onnx")
+        raise InvalidInputError(f"{side.name} is a {side.suffix} file; expected {EXPECTED}")
     return side
 
 
@@ -72,7 +74,7 @@ def _in_bundle(path: Path, variant: str | None) -> tuple[Bundle | None, str | No
             raise InvalidInputError(f"{path} is a bundle; name one of its variants")
         return bundle, bundle.manifest.variant(variant).id
     if not path.is_file():
-        raise NotFoundError(f"{path} does not exist; expected a bundle folder, a .tflite or an .onnx file")
+        raise NotFoundError(f"{path} does not exist; expected a bundle folder, {EXPECTED}")
     if not (path.parent / MANIFEST_FILE).is_file():
         return None, None
     bundle = read_bundle(path.parent)
@@ -102,7 +104,7 @@ def choose_sides(path: Path, variant: str | None, other: str) -> tuple[Side, Sid
     elif Path(other).is_file():
         quantized = read_side(Path(other), None)
     elif Path(other).is_dir() or not ids or "/" in other:
-        raise NotFoundError(f"{other} is no model file; expected a .tflite or .onnx file, or a variant's id")
+        raise NotFoundError(f"{other} is no model file; expected {EXPECTED}, or a variant's id")
     else:
         raise unknown_name("variant", other, ids)
     if variant is None and path.is_dir():
@@ -111,7 +113,7 @@ def choose_sides(path: Path, variant: str | None, other: str) -> tuple[Side, Sid
     if reference.suffix != quantized.suffix:
         raise InvalidInputError(
             f"{reference.name} and {quantized.name} are of different engines, so their tensors have no names in "
-            "common; compare two .tflite or two .onnx files"
+            "common; compare two files of one kind"
         )
     return reference, quantized
 

@@ -14,7 +14,14 @@ from .values import Value, Values
 # Types by what they are multiplied in: signed and unsigned alike; fewer than 8 bits are widened first.
 _COMPUTE = {"uint8": "int8", "uint4": "int8", "int4": "int8", "int2": "int8", "uint2": "int8", "uint16": "int16"}
 # Operations that hold what cannot be counted here: other graphs, or an equation.
-_OPAQUE = ("IF", "WHILE", "CALL", "If", "Loop", "Scan", "SequenceMap", "Einsum")
+_OPAQUE = (
+    *("IF", "WHILE", "CALL", "If", "Loop", "Scan", "SequenceMap", "Einsum", "MultiHeadAttention", "SDPA"),
+    *("Convolution3D", "ConvolutionDepthWise3D", "Deconvolution1D", "DeconvolutionDepthWise1D", "Deconvolution3D"),
+    "DeconvolutionDepthWise3D",
+)
+WINOGRAD = " by Winograd"
+"""What the type ends in where an engine computes convolutions by Winograd's algorithm."""
+
 _OF_ONNX_RUNTIME = "com.microsoft."
 
 
@@ -58,6 +65,10 @@ def _spread_onnx(of: _Operands) -> int:  # weights (in, out / groups, ...)
     return of.data.elements * math.prod(of.weights.shape[1:])
 
 
+def _everywhere(of: _Operands) -> int:  # data (height, width, in), all weights at each place
+    return math.prod(of.data.shape[:-1]) * of.weights.elements
+
+
 def _conv_3d(of: _Operands) -> int:  # weights (depth, height, width, in, out)
     return of.result.elements * math.prod(of.weights.shape[:-1])
 
@@ -97,6 +108,13 @@ _PRODUCTS = {
     "com.microsoft.QGemm": _Product(_either_way, weights=3),
     "com.microsoft.DynamicQuantizeMatMul": _Product(_matmul),
     "com.microsoft.MatMulIntegerToFloat": _Product(_matmul),
+    "Convolution": _Product(_conv),
+    "ConvolutionDepthWise": _Product(_conv),
+    "Convolution1D": _Product(_conv),
+    "ConvolutionDepthWise1D": _Product(_conv),
+    "Deconvolution": _Product(_everywhere),
+    "DeconvolutionDepthWise": _Product(_everywhere),
+    "InnerProduct": _Product(_dense),
 }
 # Operations that multiply each step's data by all their matrices: those of rank 2 or more among their constants.
 _RECURRENT = frozenset(
@@ -117,7 +135,7 @@ def count_costs(content: bytes, suffix: str) -> tuple[LayerCost, ...]:
 
     Args:
         content: The file.
-        suffix: ".tflite" or ".onnx".
+        suffix: ".tflite", ".onnx" or ".param".
 
     Returns:
         In the file's order; nothing where an operation's cost cannot be known: an input other than the number of
@@ -130,6 +148,16 @@ def count_costs(content: bytes, suffix: str) -> tuple[LayerCost, ...]:
         BackendError: If the engine refuses the file or fails.
     """
     return costs_of(Values(content, suffix))
+
+
+def _by_winograd(values: Values, op: Op) -> bool:
+    """Tells whether ncnn may compute a convolution by Winograd's algorithm: of 3×3, each place in turn."""
+    if op.kind != "Convolution":
+        return False
+    data, weights, result = (values.of(index) for index in (*op.inputs[:2], op.outputs[0]))
+    return weights.shape[-2:] == (3, 3) and all(
+        got >= size - 2 for got, size in zip(result.shape[:2], data.shape[:2], strict=True)
+    )
 
 
 def costs_of(values: Values) -> tuple[LayerCost, ...]:
@@ -193,6 +221,8 @@ def _compute(values: Values, op: Op) -> str:
     else:
         data, weights = op.inputs[0], next(iter(_matrices(values, op)), op.inputs[0])
     kinds = [_kind(values, index) for index in (data, weights)]
+    if _by_winograd(values, op):
+        return f"{kinds[0]}{WINOGRAD}"
     if all(map(_integer, kinds)) or _integer(_kind(values, weights, itself=True)):
         kind = kinds[0] if _integer(kinds[0]) else kinds[1]  # float data is quantized like the weights
         return _COMPUTE.get(kind, kind)

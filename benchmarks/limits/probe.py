@@ -49,6 +49,13 @@ class _Multiplier:
     prepare: Callable[[tuple[int, int, int]], _Run]
 
 
+# The files that engines are asked to multiply by. ncnn's computes batches item by item, and so is no measure.
+_PRODUCTS: dict[str, Callable[[NDArray[Any], int], bytes]] = {
+    ".tflite": tflite_probe.product_file,
+    ".onnx": lambda weights, rows: onnx_probe.product_file(np.ascontiguousarray(weights.T), rows),
+}
+
+
 def measure_roofline(threads: int) -> Roofline:
     """Measures what this machine can do at most, in about three seconds; to be called in a process of its own.
 
@@ -75,7 +82,8 @@ def measure_roofline(threads: int) -> Roofline:
 def _multipliers(threads: int) -> Iterator[_Multiplier]:
     suffixes = set()
     for engine in ENGINES:
-        if installed(engine) and engine.suffix not in suffixes:  # the first of a kind, as when a file is loaded
+        first = engine.suffix not in suffixes  # of a kind, as when a file is loaded
+        if installed(engine) and engine.suffix in _PRODUCTS and first:
             suffixes.add(engine.suffix)
             for compute in ("float32", "int8"):
                 yield _Multiplier(engine.package, compute, partial(_by_engine, engine, compute, threads))
@@ -96,11 +104,7 @@ def _by_engine(engine: Engine, compute: str, threads: int, size: tuple[int, int,
     rows, depth, columns = size
     generator = np.random.default_rng(_SEED)
     weights = _random(generator, (columns, depth), compute)
-    if engine.suffix == ".onnx":
-        content = onnx_probe.product_file(np.ascontiguousarray(weights.T), rows)
-    else:
-        content = tflite_probe.product_file(weights, rows)
-    backend = engine.load(content, threads)
+    backend = engine.load(_PRODUCTS[engine.suffix](weights, rows), threads)
     spec = backend.inputs[0]
     data = _random(generator, (rows, depth), spec.dtype)
     memory = backend.memory(((rows, depth),))

@@ -30,7 +30,7 @@ def survey(content: bytes, suffix: str) -> Survey:
 
     Args:
         content: The file.
-        suffix: ".tflite" or ".onnx".
+        suffix: ".tflite", ".onnx" or ".param".
 
     Raises:
         InvalidInputError: If it is another suffix.

@@ -16,6 +16,7 @@ from liteport.errors import BackendError
 from liteport.runtime.activations import with_outputs
 from liteport.runtime.backends import choose_engine
 from liteport.runtime.backends.base import one_line
+from liteport.runtime.backends.ncnn import NcnnBackend
 from liteport.runtime.backends.onnxruntime import session_errors
 from liteport.runtime.contents import Contents, Op, read_contents
 from liteport.runtime.contents.onnx_tensors import BITS as ONNX_BITS
@@ -32,6 +33,7 @@ ELEMENTWISE = frozenset(
     Selu Gelu Clip HardSwish HardSigmoid Sigmoid Tanh Softplus Softsign Mish Erf Abs Neg Exp Log Sqrt Reciprocal Add
     Sub Mul Div Pow Max Min BatchNormalization com.microsoft.QLinearAdd com.microsoft.QLinearMul
     com.microsoft.QLinearSigmoid com.microsoft.QLinearLeakyRelu com.microsoft.QuickGelu com.microsoft.Gelu
+    ReLU PReLU ELU SELU GELU TanH Swish HardSwish UnaryOp BinaryOp BatchNorm Scale Bias ExpandDims Noop
     """.split()  # noqa: SIM905 - a name a line would fill two pages
 )
 
@@ -75,7 +77,7 @@ class Values:
 
         Args:
             content: The file.
-            suffix: ".tflite" or ".onnx".
+            suffix: ".tflite", ".onnx" or ".param".
 
         Raises:
             InvalidInputError: If it is another suffix.
@@ -192,4 +194,15 @@ def _run_onnx(content: bytes, module: ModuleType, contents: Contents) -> dict[in
     }
 
 
-_RUNS = {".tflite": _run_tflite, ".onnx": _run_onnx}
+def _run_ncnn(content: bytes, module: ModuleType, contents: Contents) -> dict[int, Value]:
+    """Runs an ncnn model with all values kept; one may be in half precision only where they are computed in it."""
+    backend = NcnnBackend(content, 1, module.__name__, module)
+    dtype = "float16" if backend.computes_in_half else "float32"
+    indices = {tensor.name: index for index, tensor in enumerate(contents.tensors) if not tensor.constant}
+    found = backend.values(backend.zeros(), indices)
+    backend.close()
+    size = np.dtype(dtype).itemsize
+    return {indices[name]: Value(dtype, array.shape, size * array.size) for name, array in found.items()}
+
+
+_RUNS = {".tflite": _run_tflite, ".onnx": _run_onnx, ".param": _run_ncnn}

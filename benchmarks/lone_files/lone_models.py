@@ -6,7 +6,7 @@ from pathlib import Path
 
 from liteport.errors import InvalidInputError, LiteportError, NotFoundError
 from liteport.runtime import Preprocessing
-from liteport.runtime.backends import RUNNABLE
+from liteport.runtime.backends import EXPECTED, RUNNABLE
 from liteport.runtime.card import ModelCard
 from liteport.runtime.inputs import Input
 from liteport.runtime.lone_file import read_lone_file
@@ -62,7 +62,7 @@ def read_models(paths: Sequence[Path]) -> list[LoneModel]:
         InvalidInputError: If none is given, one is given twice, is no model file, or does not fit the first.
     """
     if not paths:
-        raise InvalidInputError("no model file was given; expected .tflite or .onnx files")
+        raise InvalidInputError("no model file was given; expected the paths of some")
     if len({path.resolve() for path in paths}) < len(paths):
         raise InvalidInputError(f"a file was given twice: {', '.join(map(str, paths))}")
     models = [_read(path) for path in paths]
@@ -71,9 +71,9 @@ def read_models(paths: Sequence[Path]) -> list[LoneModel]:
 
 def _read(path: Path) -> LoneModel:
     if not path.is_file():
-        raise NotFoundError(f"{path} does not exist; expected a .tflite or .onnx file")
+        raise NotFoundError(f"{path} does not exist; expected {EXPECTED}")
     if path.suffix not in RUNNABLE:
-        raise InvalidInputError(f"{path} is no model; expected a .tflite or .onnx file")
+        raise InvalidInputError(f"{path} is no model; expected {EXPECTED}")
     try:
         file = read_lone_file(path)
         inputs, outputs = read_specs(file.content, path.suffix)

@@ -38,7 +38,7 @@ def read_specs(content: bytes, suffix: str) -> tuple[Specs, Specs]:
 
     Args:
         content: The file.
-        suffix: ".tflite" or ".onnx".
+        suffix: ".tflite", ".onnx" or ".param".
 
     Raises:
         IntegrityError: If the file is damaged.

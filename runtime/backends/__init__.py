@@ -12,10 +12,12 @@ from liteport.errors import InvalidInputError, MissingDependencyError, unknown_n
 
 from .base import Backend, BackendInfo, Memory, Shapes
 from .litert import LiteRTBackend
+from .ncnn import NcnnBackend
 from .onnxruntime import OnnxRuntimeBackend
 
 __all__ = [
     "ENGINES",
+    "EXPECTED",
     "RUNNABLE",
     "Backend",
     "BackendInfo",
@@ -62,10 +64,14 @@ ENGINES = (
     Engine("ai-edge-litert", "ai_edge_litert.interpreter", ".tflite", LiteRTBackend, "pip install ai-edge-litert"),
     Engine("tflite-runtime", "tflite_runtime.interpreter", ".tflite", LiteRTBackend, "pip install tflite-runtime"),
     Engine("onnxruntime", "onnxruntime", ".onnx", OnnxRuntimeBackend, 'pip install "liteport[onnx]"'),
+    Engine("ncnn", "ncnn", ".param", NcnnBackend, "pip install ncnn"),
 )
 
 RUNNABLE = {engine.suffix for engine in ENGINES}
-"""The endings of the files that some engine runs."""
+"""The endings of the files that some engine runs; of a model of two files that of the first."""
+
+EXPECTED = "a .tflite, an .onnx or an ncnn .param file"
+"""What is expected of a path, in words."""
 
 
 def installed(engine: Engine) -> bool:
@@ -87,7 +93,7 @@ def choose_engine(suffix: str, wanted: str | None = None) -> Engine:
     """Chooses the engine for a kind of file.
 
     Args:
-        suffix: ".tflite" or ".onnx".
+        suffix: The ending of the model file.
         wanted: A package's name, where the user insists on one.
 
     Raises:
@@ -96,7 +102,7 @@ def choose_engine(suffix: str, wanted: str | None = None) -> Engine:
     """
     able = [engine for engine in ENGINES if engine.suffix == suffix]
     if not able:
-        raise InvalidInputError(f"no engine runs {suffix!r} files; expected .tflite or .onnx")
+        raise InvalidInputError(f"no engine runs {suffix!r} files; expected {EXPECTED}")
     if wanted is not None:
         names = [engine.package for engine in able]
         able = [engine for engine in able if engine.package == wanted]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from liteport.errors import unknown_name
 
-from . import onnx, onnx_check, tflite, tflite_check
+from . import ncnn, onnx, onnx_check, tflite, tflite_check
 from .description import Contents, Op, Tensor
 
 __all__ = ["Contents", "Op", "Tensor", "check_structure", "metadata_spans", "read_contents", "read_metadata"]
@@ -24,6 +24,7 @@ class _Format:
 _FORMATS = {
     ".tflite": _Format(tflite.read, tflite_check.check, tflite.metadata_spans),
     ".onnx": _Format(onnx.read, onnx_check.check, onnx.metadata_spans),
+    ncnn.SUFFIX: _Format(ncnn.read, ncnn.check, ncnn.metadata_spans),
 }
 
 
@@ -32,7 +33,7 @@ def read_contents(content: bytes, suffix: str) -> Contents:
 
     Args:
         content: The file; what follows a TFLite file's FlatBuffer, such as a zip archive, is no matter.
-        suffix: ".tflite" or ".onnx".
+        suffix: ".tflite", ".onnx" or ".param".
 
     Raises:
         InvalidInputError: If it is another suffix.
@@ -46,7 +47,7 @@ def check_structure(content: bytes, suffix: str) -> None:
 
     Args:
         content: The file.
-        suffix: ".tflite" or ".onnx".
+        suffix: ".tflite", ".onnx" or ".param".
 
     Raises:
         InvalidInputError: If it is another suffix.
@@ -60,7 +61,7 @@ def read_metadata(content: bytes, suffix: str) -> Mapping[str, bytes]:
 
     Args:
         content: The file.
-        suffix: ".tflite" or ".onnx".
+        suffix: ".tflite", ".onnx" or ".param".
 
     Raises:
         InvalidInputError: If it is another suffix.
@@ -73,7 +74,7 @@ def metadata_spans(content: bytes, suffix: str) -> dict[str, tuple[int, int]]:
     """Returns where in a model file the bytes that `read_metadata` returns start and end.
 
     Raises:
-        InvalidInputError: If the suffix is neither ".tflite" nor ".onnx".
+        InvalidInputError: If it is another suffix.
         IntegrityError: If what leads to the metadata is damaged.
     """
     return _of(suffix).metadata_spans(content)

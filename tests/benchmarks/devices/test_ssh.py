@@ -417,8 +417,8 @@ def test_packs_what_is_measured(tiny_bundle: Path, tmp_path: Path) -> None:
     expected = {parcel.wheel, f"{name}/manifest.json", f"{name}/tflite-int8.tflite", "input/asked.npy"}
     assert parcel.files.keys() == expected
     assert parcel.options == (name, "--variant", "tflite-int8", "--input", "input/asked.npy")
-    assert not parcel.has_onnx
-    assert pack([tiny_bundle], None, tmp_path).has_onnx
+    assert not parcel.has(".onnx")
+    assert pack([tiny_bundle], None, tmp_path).has(".onnx")
 
 
 def test_packs_nothing_but_models(tmp_path: Path) -> None:
