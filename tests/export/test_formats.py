@@ -15,6 +15,8 @@ CONTRACT = [
     "onnx-float32",
     "onnx-float16",
     "onnx-int8",
+    "ncnn-float32",
+    "ncnn-float16",
     "c-array",
 ]
 
@@ -32,7 +34,8 @@ def test_rows_come_once_and_in_the_tables_order() -> None:
 
 @pytest.mark.parametrize("row", [row for row in FORMATS.values() if not row.source_code], ids=lambda row: row.id)
 def test_the_suffix_goes_with_the_engine_in_the_id(row: Format) -> None:
-    assert row.id.startswith(row.suffix.removeprefix("."))
+    engine = {".tflite": "tflite", ".onnx": "onnx", ".param": "ncnn"}[row.suffix]
+    assert row.id.startswith(f"{engine}-")
 
 
 @pytest.mark.parametrize("row", [row for row in FORMATS.values() if row.float_form], ids=lambda row: row.id)

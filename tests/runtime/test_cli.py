@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from liteport.runtime.backends import EXPECTED
 from liteport.runtime.cli import run
 
 PROGRAM = Path(sysconfig.get_path("scripts")) / "liteport"
@@ -42,7 +43,7 @@ def test_a_failure_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
     call = liteport("inspect", tmp_path / "nowhere")
     assert (call.returncode, call.stdout) == (1, "")
     assert call.stderr == (
-        f"error: {tmp_path / 'nowhere'} does not exist; expected a bundle folder, a .tflite or an .onnx file\n"
+        f"error: {tmp_path / 'nowhere'} does not exist; expected a bundle folder, {EXPECTED}\n"
     )
 
 

@@ -172,16 +172,25 @@ def test_names_are_those_of_this_machine(
     assert device.left_behind() == []
 
 
-@pytest.mark.parametrize(("bits", "extras"), [(64, "[benchmarks,onnx]"), (32, "[benchmarks]")])
+@pytest.mark.parametrize(
+    ("suffix", "bits", "wanted"),
+    [
+        (".onnx", 64, "[benchmarks,onnx]"),
+        (".onnx", 32, "[benchmarks]"),
+        (".tflite", 64, "[benchmarks]"),
+        (".param", 32, "[benchmarks] ncnn"),
+    ],
+)
 def test_asks_pip_for_what_the_device_can_run(
-    start: Callable[..., SshServer], device: Device, tmp_path: Path, bits: int, extras: str
+    start: Callable[..., SshServer], device: Device, tmp_path: Path, suffix: str, bits: int, wanted: str
 ) -> None:
     shebang, rest = PYTHON.split("\n", 1)
     answer = f'[ "$1 $3" = "-c python3" ] && {{ echo python3 3.11.2 {bits} True; exit; }}'
     device.program("bin/python3", f"{shebang}\n{answer}\n{rest}")
-    (tmp_path / "a.onnx").touch()
-    measure(start(device), tmp_path / "a.onnx")
-    assert device.text("pip").splitlines()[-1].endswith(f"none-any.whl{extras}")
+    (path := tmp_path / "a").with_suffix(suffix).touch()
+    path.with_suffix(".bin").touch()
+    measure(start(device), path.with_suffix(suffix))
+    assert " ".join(device.text("pip").splitlines()).endswith(f"none-any.whl{wanted}")
 
 
 @pytest.mark.parametrize(
@@ -421,9 +430,21 @@ def test_packs_what_is_measured(tiny_bundle: Path, tmp_path: Path) -> None:
     assert pack([tiny_bundle], None, tmp_path).has(".onnx")
 
 
+def test_packs_both_files_of_a_model(tiny_bundle: Path, tmp_path: Path) -> None:
+    files = ["ncnn-float32.bin", "ncnn-float32.param"]
+    parcel = pack([tiny_bundle], None, tmp_path, variants=["ncnn-float32"])
+    expected = [parcel.wheel, *(f"models/0/{tiny_bundle.name}/{name}" for name in [*files, "manifest.json"])]
+    assert sorted(parcel.files) == sorted(expected)
+    alone = pack([tiny_bundle / "ncnn-float32.param"], None, tmp_path)
+    assert sorted(set(alone.files) - {alone.wheel}) == [f"models/0/{name}" for name in files]
+    assert alone.options == ("models/0/ncnn-float32.param",)
+    assert parcel.has(".param")
+    assert alone.has(".param")
+
+
 def test_packs_nothing_but_models(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(InvalidInputError, match=r"notes.txt is no model; expected \.onnx or \.tflite"):
+    with pytest.raises(InvalidInputError, match=r"notes.txt is no model; expected a \.tflite"):
         pack([tmp_path / "notes.txt"], None, tmp_path)
     with pytest.raises(InvalidInputError, match="is no bundle"):
         pack([tmp_path], None, tmp_path)

@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from liteport.benchmarks.limits.costs import count_costs
 from liteport.benchmarks.results import LayerCost
 from liteport.errors import BackendError, IntegrityError
+from liteport.runtime.model_files import joined, read_model
 
 # The tiny model: 13 x 13 x 16 results of 9 products, 6 x 6 x 32 of 144, 10 of 1152.
 TINY_MACS = [13 * 13 * 16 * 9, 6 * 6 * 32 * 144, 10 * 1152]
@@ -20,7 +21,7 @@ Shape = tuple[int | None, ...]
 
 
 def costs_of(path: Path) -> tuple[LayerCost, ...]:
-    return count_costs(path.read_bytes(), path.suffix)
+    return count_costs(read_model(path), path.suffix)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,7 @@ def costs_of(path: Path) -> tuple[LayerCost, ...]:
         ("tflite-int16x8.tflite", ["int16", "int16", "int16"]),
         ("onnx-float32.onnx", ["float32", "float32", "float32"]),
         ("onnx-float16.onnx", ["float16", "float16", "float16"]),
+        ("ncnn-float32.param", ["float32", "float32", "float32"]),
     ],
 )
 def test_counts_the_same_multiplications_in_every_variant(name: str, compute: list[str], tiny_bundle: Path) -> None:
@@ -58,6 +60,23 @@ def test_counts_bytes(name: str, size: int, tiny_bundle: Path) -> None:
     assert first.constant_bytes == size * 16 * 9 + 4 * 16  # weights, and a bias of float32 or int32
     assert second.activation_bytes == size * (13 * 13 * 16 + 6 * 6 * 32)
     assert second.constant_bytes == size * 32 * 144 + 4 * 32
+
+
+def test_ncnn_may_compute_3x3_convolutions_by_winograd() -> None:
+    cases = {"1=3": "float32 by Winograd", "1=3 3=2": "float32", "1=5": "float32", "1=3 4=1": "float32 by Winograd"}
+    for window, compute in cases.items():
+        places = 9 if "1=3" in window else 25
+        text = f"""7767517
+3 3
+Input image 0 1 image 0=20 1=20 2=8
+Convolution conv 1 1 image conv 0=4 {window} 6={32 * places}
+Convolution last 1 1 conv output 0=2 1=1 6=8
+"""
+        weights = b"".join(bytes(4) + np.ones(count, np.float32).tobytes() for count in (32 * places, 8))
+        first, last = count_costs(joined((text.encode(), weights)), ".param")
+        assert (first.compute, last.compute) == (compute, "float32")
+        size = {"1=3": 18, "1=3 3=2": 9, "1=5": 16, "1=3 4=1": 20}[window]
+        assert (first.macs, last.macs) == (size * size * 32 * places, size * size * 8)
 
 
 def test_leaves_out_what_is_done_when_the_file_is_loaded(tiny_bundle: Path) -> None:

@@ -19,7 +19,7 @@ def test_each_kind_of_file_has_its_engine() -> None:
 
 @pytest.mark.parametrize("suffix", [".pb", "", ".TFLITE"])
 def test_another_kind_of_file_has_none(suffix: str) -> None:
-    with pytest.raises(InvalidInputError, match=r"no engine runs .* files; expected \.tflite or \.onnx"):
+    with pytest.raises(InvalidInputError, match=r"no engine runs .* files; expected a \.tflite, an \.onnx"):
         choose_engine(suffix)
 
 
@@ -38,6 +38,9 @@ def test_a_missing_engine_is_told_with_the_line_that_installs_it(monkeypatch: py
         choose_engine(".tflite", "tflite-runtime")
     with pytest.raises(MissingDependencyError, match=r'run: pip install "liteport\[onnx\]"$'):
         choose_engine(".onnx")
+    without("ncnn", monkeypatch=monkeypatch)
+    with pytest.raises(MissingDependencyError, match=r"^ncnn is needed for \.param files; run: pip install ncnn$"):
+        choose_engine(".param")
 
 
 def test_an_engine_is_found_without_importing_it() -> None:
@@ -51,6 +54,9 @@ def test_a_bundle_loads_its_first_variant_that_can_run(tiny_bundle: Path, monkey
     with pytest.raises(MissingDependencyError, match="pip install ai-edge-litert"):
         load(tiny_bundle, "tflite-int8")  # a variant that was asked for is never replaced by another
     without("ai-edge-litert", "tflite-runtime", "onnxruntime", monkeypatch=monkeypatch)
+    with load(tiny_bundle) as model:
+        assert model.variant == "ncnn-float32"
+    without("ai-edge-litert", "tflite-runtime", "onnxruntime", "ncnn", monkeypatch=monkeypatch)
     with pytest.raises(MissingDependencyError, match="pip install ai-edge-litert"):
         load(tiny_bundle)
 
