@@ -83,9 +83,10 @@ def test_several_inputs_and_outputs_go_by_name(tmp_path: Path) -> None:
     joined = layers.Concatenate()([layers.Dense(8, activation="relu")(seen), side])
     outputs = [layers.Dense(3, activation="softmax", name="kind")(joined), layers.Dense(1, name="size")(joined)]
     model = keras.Model([image, side], outputs)
-    data = {"image": RNG.random((20, 12, 12, 3), np.float32), "side": RNG.random((20, 5), np.float32)}
-    bundle = export(model, tmp_path / "b", "ncnn-float32", calibration=data, try_tflite_runtime=False)
-    expected = model.predict(data, verbose=0)
+    pixels, numbers = RNG.integers(0, 256, (100, 12, 12, 3), np.uint8), RNG.random((100, 5), np.float32)
+    data = {"image": pixels, "side": numbers}
+    bundle = export(model, tmp_path / "b", "ncnn-float32", calibration=data, preprocessing={"scale": 1 / 255})
+    expected = model.predict({"image": pixels / np.float32(255), "side": numbers}, verbose=0)
     with load(bundle) as loaded:
         found = loaded.run(data)
     np.testing.assert_allclose(found["kind"], expected[0], atol=1e-5)
