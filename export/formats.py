@@ -114,12 +114,14 @@ _INT8 = TFLiteOptions(weights="int8", activations="int8")
 _INT8_FLOAT_IO = replace(_INT8, float_io=True)
 _INT8_W4 = replace(_INT8, weights="int4")
 
+_HALF = "float16 weights; float16 arithmetic where the CPU has it, else float32"
+
 FORMATS = {
     row.id: row
     for row in (
         Format("tflite-float32", "float32", ".tflite", _tflite(TFLiteOptions()), FLOAT32),
-        # Half the size. Computes in float32 where the CPU has no half-precision arithmetic.
-        Format("tflite-float16", "float16 weights", ".tflite", _tflite(TFLiteOptions(weights="float16")), FLOAT16),
+        # Half the size.
+        Format("tflite-float16", _HALF, ".tflite", _tflite(TFLiteOptions(weights="float16")), FLOAT16),
         # Activations are quantized anew at each call, by their own range: no calibration data needed. Dense weights
         # have one scale a layer: with one a channel it is no faster, and tflite-runtime 2.14 refuses it.
         Format(
@@ -207,7 +209,7 @@ FORMATS = {
         Format("ncnn-float32", "float32 weights and arithmetic", ".param", _ncnn(half=False), FLOAT32),
         Format(
             "ncnn-float16",
-            "float16 weights; float16 arithmetic where the CPU has it, else float32",
+            _HALF,
             ".param",
             _ncnn(half=True),
             FLOAT16,

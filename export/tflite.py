@@ -8,7 +8,7 @@ the quantizer passes them on to what has the same step in and out (pooling, resh
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +21,7 @@ from liteport.terminal import muted, quiet_import
 from .four_bit import LAYERS, four_bit
 from .refusal import told_as_refusal
 from .tflite_floats import require_integer
+from .tflite_parts import put_together, take_apart
 from .tflite_ranges import with_ranges
 from .tracing import Traced
 
@@ -37,7 +38,8 @@ class TFLiteOptions:
     """How to convert.
 
     Attributes:
-        weights: The type that large weights are stored in; int4 with int8 activations alone.
+        weights: The type that large weights are stored in; int4 with int8 activations alone. With float16, activations
+            are computed in it too where the processor has such arithmetic.
         activations: The type that activations are computed in. Integers need calibration data, and the file's floating
             inputs and outputs are then of the same integer type. Integer inputs (token ids) stay as they are.
         float_io: With integer activations: inputs and outputs stay float32, and the file converts them itself.
@@ -83,7 +85,17 @@ def convert(traced: Traced, samples: Samples | None, options: TFLiteOptions, kee
         _set_int16(tf, converter, traced, samples, options)
     with told_as_refusal(_WHO, *_refusals(), locate=lambda kind: _outputs_of(kind, traced)), muted():
         content: bytes = converter.convert()
-    return content
+    return _half_precision_allowed(content) if options.weights == "float16" else content
+
+
+def _half_precision_allowed(content: bytes) -> bytes:
+    """Lets XNNPACK compute in half precision where the processor can, as it does only with the file's leave.
+
+    The entry and what may stand in it are TensorFlow's (`tensorflow/lite/tools/optimize/reduced_precision_support.h`):
+    arithmetic, and what sums are kept in.
+    """
+    parts = take_apart(content)
+    return put_together(replace(parts, metadata={**parts.metadata, "reduced_precision_support": b"fp16accfp16"}))
 
 
 class Int8Session:

@@ -32,6 +32,9 @@ def augmented(images: tf.Tensor, how: Augmentation, seed: tf.Tensor) -> tf.Tenso
     changed = images
     if how.moves:
         changed = sampled(changed, _sources(tf.shape(images), how, seeds))
+        if how.augmented < 1:
+            chosen = tf.random.stateless_uniform([tf.shape(images)[0], 1, 1, 1], next(seeds)) < how.augmented
+            changed = tf.where(chosen, changed, images)
     if how.erasing:
         changed = _erased(changed, how.erasing, seeds)
     return tf.ensure_shape(changed, images.shape)

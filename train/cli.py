@@ -80,6 +80,7 @@ def train(
     zoom: Annotated[float | None, _change("zoom", "Part of the size.")] = None,
     shear: Annotated[float | None, _change("shear", "Degrees.")] = None,
     elastic: Annotated[float | None, _change("elastic", "Smooth bending, part of the size.")] = None,
+    augmented: Annotated[float | None, _change("augmented", "Probability that an image is moved at all.")] = None,
     erasing: Annotated[float | None, _change("erasing", "Probability of a painted-over rectangle.")] = None,
     flip: Annotated[bool | None, _change("flip", "Mirror half of the images.")] = None,
     out: Annotated[Path, typer.Option(help="Folder to write.")] = _OUT,

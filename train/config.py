@@ -41,6 +41,8 @@ class Augmentation:
         erasing: The probability that a rectangle of 2 % to 20 % of the image is painted over with one grey (Z. Zhong et
             al., "Random Erasing Data Augmentation", arXiv 1708.04896).
         flip: Whether half of the images are mirrored, left to right.
+        augmented: The probability that an image's pixels are moved at all. What is moved is blurred a little, by the
+            interpolation between pixels; the others are as sharp as what is to be classified.
 
     Raises:
         InvalidInputError: If a value is out of its range.
@@ -53,16 +55,19 @@ class Augmentation:
     elastic: float = 0.025
     erasing: float = 0.0
     flip: bool = False
+    augmented: float = 1.0
 
     def __post_init__(self) -> None:
         for name, below in (("shift", 1), ("rotation", 181), ("zoom", 1), ("shear", 60), ("elastic", 1)):
             _check(0 <= getattr(self, name) < below, name, f"from 0 to below {below}", getattr(self, name))
-        _check(0 <= self.erasing <= 1, "erasing", "from 0 to 1", self.erasing)
+        for name in ("erasing", "augmented"):
+            _check(0 <= getattr(self, name) <= 1, name, "from 0 to 1", getattr(self, name))
 
     @property
     def moves(self) -> bool:
         """Whether pixels change their places."""
-        return any((self.shift, self.rotation, self.zoom, self.shear, self.elastic, self.flip))
+        moves = self.shift, self.rotation, self.zoom, self.shear, self.elastic, self.flip
+        return self.augmented > 0 and any(moves)
 
 
 NO_AUGMENTATION = Augmentation(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, False)

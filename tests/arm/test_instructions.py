@@ -33,25 +33,28 @@ def test_int8_and_float_counts_repeat_in_another_process(
     machine: Any, tell: Callable[[str], None], count: Count
 ) -> None:
     boards = [board.name for board in BOARDS.values() if board.architecture == machine.name][-2:]
-    files = ("tflite-int8.tflite", "tflite-float32.tflite")
+    files = ("tflite-int8.tflite", "tflite-float32.tflite", "tflite-float16.tflite", "ncnn-float32.param")
     first, second = count(files, boards), count(files, boards[:1])
     for file in files:
         for found in first[file]:
             assert found.failure is None
             assert found.images == 16
             assert found.top1_agreement == 1
-            # The older engine on 32 bits may be off by one step before softmax, see test_predictions.py.
+            # The older engine on 32 bits may be off by one step before softmax, see test_predictions.py; sums in half
+            # precision keep three digits.
             assert found.max_abs_difference is not None
-            assert found.max_abs_difference <= (1e-5 if "float" in file else 4 / 256)
+            allowed = {"tflite-int8.tflite": 4 / 256, "tflite-float16.tflite": 1e-2}.get(file, 1e-5)
+            assert found.max_abs_difference <= allowed
             tell(f"{found.board}, {file}: {found.instructions} instructions, {found.spread:.2%} between images")
         one, other = first[file][0].instructions, second[file][0].instructions
         assert one is not None
         assert other is not None
         tell(f"{boards[0]}, {file}: {one} and, in another process, {other} instructions")
         assert abs(one - other) <= 0.001 * one
-    if machine.name == "aarch64":  # the newer processor multiplies four pairs of bytes at once
-        older, newer = (found.instructions or 0 for found in first["tflite-int8.tflite"])
-        assert newer < older
+    if machine.name == "aarch64":  # the newer processor multiplies four pairs of bytes at once, and halves of floats
+        for file in ("tflite-int8.tflite", "tflite-float16.tflite"):
+            older, newer = (found.instructions or 0 for found in first[file])
+            assert newer < older
 
 
 def test_a_file_without_an_engine_is_a_row_with_its_reason(machine: Any, count: Count) -> None:

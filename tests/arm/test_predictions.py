@@ -128,6 +128,7 @@ def test_onnx_int8_logits(machine: Any, compare: Compare, onnx_logits: Path) -> 
         # Sums in single precision, in another order; probabilities are at most 1, and 1.4e-6 was seen.
         ("tflite-float32.tflite", 1e-5),
         ("onnx-float32.onnx", 1e-5),
+        ("ncnn-float32.param", 1e-5),
         # The same logits through another softmax in single precision: a few units in the last place of 1 (1.2e-7).
         ("onnx-int8.onnx", 1e-6),
     ],

@@ -14,7 +14,7 @@ from liteport.export.tflite import Int8Session, TFLiteOptions, convert
 from liteport.export.tflite_floats import floating_ops, floating_tensors, require_integer
 from liteport.export.tracing import Traced, trace
 from liteport.runtime import load, read_bundle
-from liteport.runtime.contents import read_contents
+from liteport.runtime.contents import read_contents, read_metadata
 from liteport.train.qat import float_model
 
 layers = keras.layers
@@ -124,6 +124,12 @@ def test_raw_pixels_map_exactly_to_int8(tiny_bundle: Path) -> None:
 def test_quantized_weights_are_stored_as_such(tiny_bundle: Path, variant: str, largest_share: float) -> None:
     manifest = read_bundle(tiny_bundle).manifest
     assert manifest.variant(variant).size_bytes < largest_share * manifest.variant("tflite-float32").size_bytes
+
+
+def test_half_precision_may_be_computed_in_where_weights_are_in_it(tiny_bundle: Path) -> None:
+    for variant, expected in (("tflite-float16", b"fp16accfp16"), ("tflite-float32", None), ("tflite-dynamic", None)):
+        metadata = read_metadata((tiny_bundle / f"{variant}.tflite").read_bytes(), ".tflite")
+        assert metadata.get("reduced_precision_support") == expected
 
 
 @pytest.mark.parametrize("variant", ["tflite-float32", "tflite-float16", "tflite-dynamic"])

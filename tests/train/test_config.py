@@ -43,6 +43,7 @@ def test_refuses(name: str, value: Any, message: str) -> None:
         ("rotation", math.nan, "rotation: .* found nan"),
         ("shear", 60, "shear: expected from 0 to below 60"),
         ("erasing", 1.1, "erasing: expected from 0 to 1"),
+        ("augmented", -0.1, "augmented: expected from 0 to 1"),
     ],
 )
 def test_augmentation_refuses(name: str, value: Any, message: str) -> None:
