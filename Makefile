@@ -6,7 +6,7 @@ WORKERS ?= 2
 BUNDLE ?= demo/bundle
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test examples tools test-arm test-arm-quick measure measure-bench lint types sync clean
+.PHONY: help demo test docs examples tools test-arm test-arm-quick measure measure-bench lint types sync clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -16,6 +16,9 @@ demo: sync  ## Train, export, predict and bench on MNIST; everything lands in de
 
 test: sync  ## Run the tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+docs: sync  ## Build the documentation's pages, strictly: build/site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 examples: sync  ## Train and export the bundles in examples/ anew: some ten minutes
 	for design in fast tiny; do \
