@@ -4,9 +4,10 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 WORKERS ?= 2
 BUNDLE ?= demo/bundle
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test docs examples tools test-arm test-arm-quick measure measure-bench lint types sync clean
+.PHONY: help demo test docs release examples tools test-arm test-arm-quick measure measure-bench lint types sync clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -19,6 +20,19 @@ test: sync  ## Run the tests
 
 docs: sync  ## Build the documentation's pages, strictly: build/site/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+release: lint types docs test  ## Check all that a release needs, and say what is left to do by hand
+	rm -rf build/dist build/try
+	$(BIN)/python -m build --quiet --outdir build/dist
+	$(BIN)/python -m twine check --strict build/dist/*
+	grep -q "^## $(VERSION) " CHANGELOG.md || { echo "CHANGELOG.md has no section '## $(VERSION) - DATE'"; exit 1; }
+	grep -q "^version: $(VERSION)$$" CITATION.cff || { echo "CITATION.cff is not of version $(VERSION)"; exit 1; }
+	$(PYTHON) -m venv build/try
+	build/try/bin/pip install -q --disable-pip-version-check "$$(ls build/dist/*.whl)[image]"
+	test "$$(build/try/bin/liteport --version)" = $(VERSION)
+	build/try/bin/liteport predict examples/tiny examples/digits/7.png
+	@git diff --quiet HEAD || { echo "the checkout has changes that are not committed"; exit 1; }
+	@echo "left: git tag v$(VERSION) && git push --tags; $(BIN)/python -m twine upload build/dist/*"
 
 examples: sync  ## Train and export the bundles in examples/ anew: some ten minutes
 	for design in fast tiny; do \
