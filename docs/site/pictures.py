@@ -29,7 +29,7 @@ ABOVE: dict[str, Any] = {
     "bbox_to_anchor": (0, 1),
     "frameon": False,
     "ncols": 2,
-}  # a legend's place
+}
 COUNT = 500  # images, as many as the export calibrates on
 
 
