@@ -67,6 +67,7 @@ class EngineStyle:
 ENGINE_STYLES = {
     "tflite": EngineStyle("TFLite", BLUE, "o", 70),
     "onnx": EngineStyle("ONNX", ORANGE, "s", 26),
+    "param": EngineStyle("ncnn", GREEN, "D", 40),
 }
 
 

@@ -48,7 +48,7 @@ def test_an_engine_is_found_without_importing_it() -> None:
 
 
 def test_a_bundle_loads_its_first_variant_that_can_run(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    without("ai-edge-litert", "tflite-runtime", monkeypatch=monkeypatch)
+    without("ai-edge-litert", "tflite-runtime", "ncnn", monkeypatch=monkeypatch)
     with load(tiny_bundle) as model:
         assert model.variant == "onnx-float32"
     with pytest.raises(MissingDependencyError, match="pip install ai-edge-litert"):
