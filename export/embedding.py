@@ -34,7 +34,7 @@ def embed(content: bytes, suffix: str, document: Mapping[str, Any]) -> bytes:
 
     Args:
         content: The model file.
-        suffix: ".tflite", ".onnx" or ".param".
+        suffix: ".tflite", ".onnx", ".param" or ".mnn".
         document: What JSON can hold; a "sha256" in it is replaced.
 
     Returns:

@@ -99,7 +99,9 @@ def _reason(error: ScriptError, model: Any) -> str:
     if not kinds:
         said = [_TIME.sub("", line) for line in error.lines if not line.startswith("Converted")]
         return (said[-1] if said else error.reason)[:_LONGEST]
-    nodes = {kind: [name for node in model.graph.node if node.op_type == kind for name in node.output] for kind in kinds}
+    nodes = {
+        kind: [name for node in model.graph.node if node.op_type == kind for name in node.output] for kind in kinds
+    }
     return f"it has no form of: {'; '.join(placed(kind, names) for kind, names in nodes.items())}"
 
 

@@ -205,8 +205,8 @@ class MnnBackend:
             [(tensor, host) for tensor, (host, _) in zip(given, inputs, strict=True)],
             [(tensor, host) for tensor, (host, _) in zip(made, outputs, strict=True)],
         )
-        arrays = (tuple(array for _, array in hosts) for hosts in (inputs, outputs))
-        return Memory(*arrays, invoke, (BackendError,))
+        arrays = [tuple(array for _, array in hosts) for hosts in (inputs, outputs)]
+        return Memory(arrays[0], arrays[1], invoke, (BackendError,))
 
     def _invoke(self, given: Sequence[_Pair], made: Sequence[_Pair]) -> None:
         for tensor, host in given:
@@ -238,19 +238,15 @@ class MnnBackend:
         return Memory(inputs, outputs, invoke, (BackendError,))
 
     def values(self, arrays: Sequence[NDArray[Any]], names: Collection[str]) -> Mapping[str, NDArray[Any]]:
-        """Runs the model, and returns those of the values that were to be shown; copies.
+        """Runs the model for one item, and returns those of the values that were to be shown and are there; copies.
 
         Raises:
-            BackendError: If the engine fails, or does not keep one of them.
+            BackendError: If the engine fails.
         """
         self.run(arrays)
-        if self._one_by_one and len(arrays[0]) > 1:
-            raise BackendError(f"{self.info} takes no batches of this model; ask for the values of one item")
         kept = self._net.getSessionOutputAll(self._session)
         found = {}
-        for name in names:
-            if name not in kept:
-                raise BackendError(f"{self.info} does not keep the value {name!r}")
+        for name in filter(kept.__contains__, names):
             tensor = kept[name]
             host, array = self._host(tensor.getShape(), self._dtype(name, tensor), tensor.getDimensionType())
             if array.size:

@@ -34,7 +34,7 @@ def read_contents(content: bytes, suffix: str) -> Contents:
 
     Args:
         content: The file; what follows a TFLite file's FlatBuffer, such as a zip archive, is no matter.
-        suffix: ".tflite", ".onnx" or ".param".
+        suffix: ".tflite", ".onnx", ".param" or ".mnn".
 
     Raises:
         InvalidInputError: If it is another suffix.
@@ -48,7 +48,7 @@ def check_structure(content: bytes, suffix: str) -> None:
 
     Args:
         content: The file.
-        suffix: ".tflite", ".onnx" or ".param".
+        suffix: ".tflite", ".onnx", ".param" or ".mnn".
 
     Raises:
         InvalidInputError: If it is another suffix.
@@ -62,7 +62,7 @@ def read_metadata(content: bytes, suffix: str) -> Mapping[str, bytes]:
 
     Args:
         content: The file.
-        suffix: ".tflite", ".onnx" or ".param".
+        suffix: ".tflite", ".onnx", ".param" or ".mnn".
 
     Raises:
         InvalidInputError: If it is another suffix.
