@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from liteport.errors import BackendError, InvalidInputError
 
 from ..card import TensorSpec
-from ..contents import Tensor
+from ..contents import Op, Tensor
 from ..contents.mnn import metadata_spans, read
+from ..contents.mnn_names import UNKNOWN
 from ..cpu import cpu_features, read_cpuinfo
 from .base import BackendInfo, Memory, Shapes, refused_tensor
 from .native import as_file, overheard
@@ -79,6 +80,8 @@ class MnnBackend:
         self._types = {id(getattr(module, kind)): dtype for dtype, kind in _TYPES.items()}
         self._module = module
         self._trusted = bool(metadata_spans(content))
+        if not self._trusted:
+            _check_known(contents.ops, f"{package} {module.version()}")
         self._options = {
             "backend": "CPU",
             "numThread": threads,
@@ -263,6 +266,13 @@ class MnnBackend:
     def close(self) -> None:
         """See `Backend.close`."""
         del self._ready, self._session, self._net
+
+
+def _check_known(ops: Sequence[Op], who: str) -> None:
+    """Refuses what is none of MNN's operations, of which it does not ask before it follows where they lead."""
+    for op in ops:
+        if op.kind.startswith(UNKNOWN):
+            raise BackendError(f"{who} has no {op.kind}, which {op.name[:80]!r} is")
 
 
 def _input_spec(tensor: Tensor) -> TensorSpec:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from .description import Contents, Op, Tensor
 from .flatbuffer import Table, root
 from .limits import MOST_DIMENSIONS, Source
-from .mnn_names import CONSTANT, INPUT, OPERATIONS, PARAMETERS, TYPES
+from .mnn_names import AXIS, CONSTANT, INPUT, OPERATIONS, PARAMETERS, TYPES, UNKNOWN
 from .mnn_weights import Stored, blob, weights_of
 from .trailer import document_spans, with_trailer
 
@@ -114,7 +114,7 @@ def with_document(content: bytes, document: bytes) -> bytes:
 def _steps(graph: Table, slot: int, tensors: int) -> Iterator[_Step]:
     for table in graph.tables(slot):
         number = table.integer(_OP_TYPE, "i")
-        kind, name = OPERATIONS.get(number, f"operation {number}"), table.text(_OP_NAME)
+        kind, name = OPERATIONS.get(number, f"{UNKNOWN}{number}"), table.text(_OP_NAME)
         inputs, outputs = table.numbers(_OP_INPUTS, "i"), table.numbers(_OP_OUTPUTS, "i")
         fixed = kind in (CONSTANT, INPUT)
         if min((*inputs, 0)) < -1 or min((*outputs, 0)) < 0 or max((*inputs, *outputs, 0)) >= max(1, tensors):
@@ -124,11 +124,14 @@ def _steps(graph: Table, slot: int, tensors: int) -> Iterator[_Step]:
         if table.text(_OP_EXTERNAL):
             raise table.source.incomplete("other files")
         stated = table.integer(_OP_PARAMETERS_KIND, "B")
-        if (fixed or stated) and stated != PARAMETERS.get(kind, stated):
+        if stated != PARAMETERS.get(kind, stated):
             raise table.source.damaged(f"operation {name[:80]!r} has parameters that are not of its kind, {kind}")
         parameters = table.table(_OP_PARAMETERS)
-        if parameters is None and (fixed or stated):
+        if parameters is None and stated:
             raise table.source.damaged(f"operation {name[:80]!r} lacks its parameters")
+        axis = parameters.integer(0, "i") if parameters is not None and stated == AXIS else 0
+        if abs(axis) > MOST_DIMENSIONS:
+            raise table.source.damaged(f"operation {name[:80]!r} goes along dimension {axis}")
         yield _Step(kind, name, inputs, outputs, parameters)
 
 

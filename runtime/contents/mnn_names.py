@@ -42,38 +42,26 @@ OPERATIONS |= {518: "EltwiseInt8", 600: "While", 601: "If", 603: "LayerNorm", 60
 CONSTANT, INPUT = "Const", "Input"
 CONVOLUTIONS = ("Convolution", "ConvolutionDepthwise", "Deconvolution", "DeconvolutionDepthwise")
 
-BLOB, CONVOLUTION, INPUT_PARAMETERS = 7, 9, 21
+UNKNOWN = "operation "
+"""What the name of an operation starts with of which only the number is known."""
+
+AXIS, BLOB, CONVOLUTION = 4, 7, 9
 PARAMETERS = {
-    "ArgMax": 2,
-    "BatchNorm": 5,
-    "BinaryOp": 6,
-    CONSTANT: BLOB,
-    "Cast": 8,
-    "Concat": 4,
+    **{"ArgMax": 2, "BatchNorm": 5, "BinaryOp": 6, CONSTANT: BLOB, "Cast": 8, "Concat": AXIS, "Softmax": AXIS},
     **dict.fromkeys(CONVOLUTIONS, CONVOLUTION),
-    "Eltwise": 14,
-    "Flatten": 17,
-    "InnerProduct": 20,
-    INPUT: INPUT_PARAMETERS,
-    "Interp": 22,
-    "MatMul": 25,
-    "Permute": 29,
-    "Pooling": 31,
-    "PReLU": 32,
-    "Reduction": 50,
-    "Reshape": 55,
-    "Scale": 58,
-    "Softmax": 4,
-    "ConvertTensor": 66,
-    "UnaryOp": 70,
-    "LayerNorm": 88,
+    **{"Crop": 10, "DetectionOutput": 13, "Eltwise": 14, "Flatten": 17, "InnerProduct": 20, INPUT: 21, "Interp": 22},
+    **{"LRN": 23, "MatMul": 25, "Normalize": 27, "Pack": 28, "Permute": 29, "Plugin": 30, "Pooling": 31, "PReLU": 32},
+    **{"PriorBox": 33, "Proposal": 34, "Reduction": 50, "Reshape": 55, "Resize": 56, "ROIPooling": 57, "Scale": 58},
+    **{"SpaceToBatchND": 63, "BatchToSpaceND": 63, "Squeeze": 64, "Unsqueeze": 64, "StridedSlice": 65},
+    **{"ConvertTensor": 66, "UnaryOp": 70, "Moments": 71, "DepthToSpace": 75, "SpaceToDepth": 75, "Extra": 78},
+    **{"OneHot": 83, "If": 86, "LayerNorm": 88, "GridSample": 91},
 }
-"""Which kind of parameters an operation has, by its name; not of all, and where there is none a file has 0."""
+"""Which kind of parameters an operation has, by its name; of the usual ones."""
 
 FLOATS = {"BatchNorm": (1, 2, 3, 4), "InnerProduct": (3, 4), "LayerNorm": (2, 3), "PReLU": (1,), "Scale": (1, 2)}
 """Which slots of an operation's parameters are lists of its weights, where these are no convolution's."""
 
 TYPES = {1: "float32", 2: "float64", 3: "int32", 4: "uint8", 5: "int16", 6: "int8", 7: "string", 9: "int64", 10: "bool"}
 TYPES |= {14: "bfloat16", 17: "uint16", 19: "float16"}
-VALUES = {"uint8": (3, 1), "int8": (4, 1), "int32": (5, 4), "int64": (6, 8), "float32": (7, 4)}
+VALUES = {"bool": (5, 4), "uint8": (3, 1), "int8": (4, 1), "int32": (5, 4), "int64": (6, 8), "float32": (7, 4)}
 """Where a constant of a type has its values, and how many bytes each takes; the types that MNN stores as themselves."""

@@ -54,7 +54,7 @@ def blob(table: Table, name: str) -> Stored:
         found = table.count(slot, width)
         size = width * found
     else:
-        return Stored(name, dtype, shape, 0)
+        raise table.source.damaged(f"the constant {name[:80]!r} is {dtype}, expected one of {', '.join(VALUES)}")
     if found < math.prod(shape):
         raise table.source.damaged(f"the constant {name[:80]!r} has {found} numbers for shape {list(shape)}")
     return Stored(name, dtype, shape, size)
@@ -108,7 +108,9 @@ def _shape(kind: str, common: Table) -> tuple[int, ...]:
     """Returns (out, in / groups, height, width), of transposed convolutions (in, out / groups, height, width)."""
     window = common.integer(_KERNEL_Y, "i", 1), common.integer(_KERNEL_X, "i", 1)
     made, taken = common.integer(_OUTPUTS, "i"), common.integer(_INPUTS, "i")
-    groups = max(1, common.integer(_GROUP, "i", 1))
+    groups = common.integer(_GROUP, "i", 1)
+    if groups < 1:
+        raise common.source.damaged(f"a convolution has {groups} groups")
     if kind.endswith("Depthwise"):
         return made, 1, *window
     return (taken, made // groups, *window) if kind in _TRANSPOSED else (made, taken // groups, *window)

@@ -42,9 +42,7 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_failure_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
     call = liteport("inspect", tmp_path / "nowhere")
     assert (call.returncode, call.stdout) == (1, "")
-    assert call.stderr == (
-        f"error: {tmp_path / 'nowhere'} does not exist; expected a bundle folder, {EXPECTED}\n"
-    )
+    assert call.stderr == (f"error: {tmp_path / 'nowhere'} does not exist; expected a bundle folder, {EXPECTED}\n")
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
