@@ -207,7 +207,7 @@ FORMATS = {
             float_form="onnx-float32",
             session=_onnx_session,
         ),
-        # Fastest in float on a Raspberry Pi 3 or 4. ncnn's own quantizer is in no package that pip installs.
+        # Fewest instructions in float on an emulated Raspberry Pi 4. ncnn's own quantizer is in no package that pip installs.
         Format("ncnn-float32", "float32 weights and arithmetic", ".param", _ncnn(half=False), FLOAT32),
         Format(
             "ncnn-float16",
@@ -216,7 +216,7 @@ FORMATS = {
             _ncnn(half=True),
             FLOAT16,
         ),
-        # Fastest of all on a Raspberry Pi 5, in half precision. MNN's own int8 is not offered: TFLite's is faster.
+        # Fewest instructions on an emulated Raspberry Pi 3, and in half precision on a 5.
         Format("mnn-float32", "float32 weights and arithmetic", ".mnn", _mnn(half=False), FLOAT32),
         Format(
             "mnn-float16",
