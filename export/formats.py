@@ -207,7 +207,7 @@ FORMATS = {
             float_form="onnx-float32",
             session=_onnx_session,
         ),
-        # Fewest instructions in float on an emulated Raspberry Pi 4. ncnn's own quantizer is in no package that pip installs.
+        # Fewest instructions in float on an emulated Raspberry Pi 4. Its quantizer is in no package that pip installs.
         Format("ncnn-float32", "float32 weights and arithmetic", ".param", _ncnn(half=False), FLOAT32),
         Format(
             "ncnn-float16",
