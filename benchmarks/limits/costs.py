@@ -21,6 +21,7 @@ _OPAQUE = (
     *("DeconvolutionDepthWise3D", "ConvTranspose3D", "ConvInt8", "DepthwiseConvInt8", "While", "Extra", "Plugin"),
     *("Attention", "LinearAttention", "MoE", "RNNSequenceGRU"),
 )
+_FACTORS = 2
 _OF_ONNX_RUNTIME = "com.microsoft."
 
 
@@ -179,8 +180,9 @@ def _main(op: Op) -> int:
 
 
 def _opaque(op: Op, engine: str) -> bool:
-    if engine == "mnn" and op.kind in _RECURRENT:
-        return True  # whose weights are not read
+    unread = op.kind in _RECURRENT or op.kind == "InnerProduct" or (op.kind in _PRODUCTS and len(op.inputs) < _FACTORS)
+    if engine == "mnn" and unread:
+        return True  # whose weights are stored in ways that are not known here
     if op.kind in _PRODUCTS or op.kind.startswith(f"{_OF_ONNX_RUNTIME}QLinear"):
         return False
     foreign = "." in op.kind or (op.version is not None and op.kind not in BUILTIN_OPERATORS)
