@@ -9,7 +9,7 @@ from liteport.errors import require
 from liteport.runtime.backends import installed_version
 from liteport.runtime.cpu import cpu_features, read_cpuinfo, this_cpu
 
-PACKAGES = ("liteport", "numpy", "ai-edge-litert", "tflite-runtime", "onnxruntime", "ncnn")
+PACKAGES = ("liteport", "numpy", "ai-edge-litert", "tflite-runtime", "onnxruntime", "ncnn", "MNN")
 _BOARD = "/proc/device-tree/model"
 
 

@@ -1,7 +1,7 @@
 """Embedding a document in a model file, for `liteport.runtime.embedded` to read.
 
 Each format leaves room for it: in ONNX an entry may be appended to the file's bytes, in TFLite a block is put in front
-of them (`tflite_parts`), and ncnn does not read beyond the last weight. The model itself is not touched.
+of them (`tflite_parts`), and ncnn and MNN do not read what follows a model. The model itself is not touched.
 """
 
 import json
@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from liteport.errors import InvalidInputError, unknown_name
-from liteport.runtime.contents import metadata_spans, ncnn
+from liteport.runtime.contents import metadata_spans, mnn, ncnn
 from liteport.runtime.contents.limits import Source
 from liteport.runtime.contents.onnx import ENTRY_KEY, ENTRY_VALUE, METADATA_FIELD
 from liteport.runtime.contents.protobuf import Field, Message, bytes_field
@@ -34,7 +34,7 @@ def embed(content: bytes, suffix: str, document: Mapping[str, Any]) -> bytes:
 
     Args:
         content: The model file.
-        suffix: ".tflite", ".onnx" or ".param".
+        suffix: ".tflite", ".onnx", ".param" or ".mnn".
         document: What JSON can hold; a "sha256" in it is replaced.
 
     Returns:
@@ -97,4 +97,5 @@ _INSERT: dict[str, Callable[[bytes, bytes], bytes]] = {
     ".tflite": _insert_tflite,
     ".onnx": _insert_onnx,
     ncnn.SUFFIX: ncnn.with_document,
+    mnn.SUFFIX: mnn.with_document,
 }

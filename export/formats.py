@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from liteport.errors import InvalidInputError, unknown_name
 
-from . import int4, ncnn, onnx, tflite
+from . import int4, mnn, ncnn, onnx, tflite
 from .onnx import OnnxOptions
 from .tflite import TFLiteOptions
 from .tracing import Traced
@@ -100,6 +100,10 @@ def _onnx(scheme: Literal["float32", "float16", "int8"]) -> Converter:
 
 def _ncnn(*, half: bool) -> Converter:
     return lambda traced, _, wished, keep_float=(): ncnn.convert(traced, wished.opset, half=half)  # noqa: ARG005
+
+
+def _mnn(*, half: bool) -> Converter:
+    return lambda traced, _, wished, keep_float=(): mnn.convert(traced, wished.opset, half=half)  # noqa: ARG005
 
 
 def _tflite_session(options: TFLiteOptions) -> Callable[[Traced, Feeds | None, OnnxOptions], Session]:
@@ -205,13 +209,22 @@ FORMATS = {
             float_form="onnx-float32",
             session=_onnx_session,
         ),
-        # Fastest in float on a Raspberry Pi 3 or 4. ncnn's own quantizer is in no package that pip installs.
+        # Fewest instructions in float on an emulated Raspberry Pi 4. Its quantizer is in no package that pip installs.
         Format("ncnn-float32", "float32 weights and arithmetic", ".param", _ncnn(half=False), FLOAT32),
         Format(
             "ncnn-float16",
             _HALF,
             ".param",
             _ncnn(half=True),
+            FLOAT16,
+        ),
+        # Fewest instructions on an emulated Raspberry Pi 3, and in half precision on a 5.
+        Format("mnn-float32", "float32 weights and arithmetic", ".mnn", _mnn(half=False), FLOAT32),
+        Format(
+            "mnn-float16",
+            "float16 weights; float16 arithmetic where the CPU has it, else float32",
+            ".mnn",
+            _mnn(half=True),
             FLOAT16,
         ),
         # The int8 model once more, as source code for a microcontroller's compiler.

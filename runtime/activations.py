@@ -2,12 +2,11 @@
 
 Engines are made to run the graph node by node as the file has it. LiteRT does so without a delegate, whose
 kernels may round the last bit otherwise; ONNX Runtime without graph optimizations, so a quantized model is computed
-between its Q/DQ pairs in float; ncnn shows what its layers make. None is the way to run fast, and none needs more
-packages than running does.
+between its Q/DQ pairs in float; ncnn and MNN show what the layers of their files make. None is the way to run fast, and
+none needs more packages than running does.
 """
 
-import importlib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from types import ModuleType, TracebackType
 from typing import Any, Protocol
@@ -19,6 +18,7 @@ from liteport.errors import BackendError, InvalidInputError, unknown_name
 
 from .backends import choose_engine
 from .backends.base import one_line
+from .backends.mnn import MnnBackend
 from .backends.ncnn import NcnnBackend
 from .backends.onnxruntime import session_errors
 from .card import TensorSpec
@@ -44,7 +44,7 @@ class Probe:
 
         Args:
             content: The file.
-            suffix: ".tflite", ".onnx" or ".param".
+            suffix: ".tflite", ".onnx", ".param" or ".mnn".
 
         Raises:
             IntegrityError: If the file is damaged.
@@ -61,7 +61,7 @@ class Probe:
         made = [index for op in self.contents.ops for index in op.outputs if index >= 0]
         shown = (self.contents.tensors[index] for index in dict.fromkeys((*self.contents.inputs, *made)))
         self._real = [tensor.name for tensor in shown if tensor.name in self._tensors and may_be_real(tensor)]
-        self._engine: _Run = _RUNS[suffix](content, importlib.import_module(engine.module), self._tensors)
+        self._engine: _Run = _RUNS[suffix](content, engine.imported(), self._tensors)
 
     def run(self, feeds: Mapping[str, ArrayLike], names: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
         """Runs the model once and gives its tensors.
@@ -217,10 +217,33 @@ class _NcnnRun:
         return {name: np.stack([item[name] for item in items]) for name in names}
 
 
+class _MnnRun:
+    """An MNN session that keeps every value: ordinarily they share memory and overwrite one another."""
+
+    def __init__(self, content: bytes, module: ModuleType, tensors: Mapping[str, tuple[int, Tensor]]) -> None:
+        names = [name for name, (_, tensor) in tensors.items() if not tensor.constant]
+        self._backend = MnnBackend(content, 1, module.__name__, module, shown=names)
+
+    def run(self, arrays: Mapping[str, NDArray[Any]], names: Collection[str]) -> dict[str, NDArray[Any]]:
+        inputs = [arrays[spec.name] for spec in self._backend.inputs]
+        items = [
+            self._backend.values([array[item : item + 1] for array in inputs], names) for item in range(len(inputs[0]))
+        ]
+        if missing := [name for name in names if name not in items[0]]:
+            raise BackendError(f"{self._backend.info} does not show the value {missing[0]!r}")
+        return {name: _together([item[name] for item in items]) for name in names}
+
+
+def _together(values: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Puts items together; integers are sizes, which all have in common."""
+    return np.concatenate(values) if values[0].ndim and values[0].dtype.kind == "f" else values[0]
+
+
 _RUNS: dict[str, Callable[[bytes, ModuleType, Mapping[str, tuple[int, Tensor]]], _Run]] = {
     ".tflite": _TFLiteRun,
     ".onnx": _OnnxRun,
     ".param": _NcnnRun,
+    ".mnn": _MnnRun,
 }
 
 

@@ -100,7 +100,7 @@ def compare_files(
     Args:
         a: The float file.
         b: The quantized file, of the same engine and the same model.
-        suffix: ".tflite", ".onnx" or ".param".
+        suffix: ".tflite", ".onnx", ".param" or ".mnn".
         feeds: (N, ...) real values, or integers where the model takes such, by each input's name. Where the files
             take a fixed batch, N is cut to a multiple of it.
         progress: Called as work proceeds.

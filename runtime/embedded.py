@@ -1,9 +1,9 @@
 """What liteport embeds in a model file, so that the file alone says how to use it, and that it is whole.
 
 The document is JSON under the name "liteport": a metadata buffer of a TFLite file, an entry of an ONNX file's
-metadata_props, the end of ncnn's weights. Its first field, "sha256", is the digest of the whole file (of ncnn's two, of
-both) with those 64 digits replaced by zeros: a file that was damaged or edited anywhere is noticed. Like the manifest's
-digest, it guards against accidents; it is no signature.
+metadata_props, the end of ncnn's weights or of an MNN file. Its first field, "sha256", is the digest of the whole file
+(of ncnn's two, of both) with those 64 digits replaced by zeros: a file that was damaged or edited anywhere is noticed.
+Like the manifest's digest, it guards against accidents; it is no signature.
 """
 
 import re
@@ -30,7 +30,7 @@ def read_embedded(content: bytes, suffix: str) -> dict[str, Any] | None:
 
     Args:
         content: The model file, all of it.
-        suffix: ".tflite", ".onnx" or ".param".
+        suffix: ".tflite", ".onnx", ".param" or ".mnn".
 
     Returns:
         The document, its "sha256" included; None where the file has none.

@@ -48,7 +48,7 @@ def load(
     isolate: bool = False,
     public_key: "Key | Sequence[Key] | None" = None,
 ) -> Model:
-    """Loads a variant of a bundle, or a lone `.tflite`, `.onnx` or `.param` file (beside its `.bin`).
+    """Loads a variant of a bundle, or a lone `.tflite`, `.onnx`, `.mnn` or `.param` file (beside its `.bin`).
 
     A file that lies in a bundle and is named in its manifest is loaded as that variant, digest checked. A file alone
     says itself what it is, if liteport exported it, and its digest is checked likewise. The structure of any other file
@@ -58,7 +58,7 @@ def load(
         path: A bundle's folder or a model file.
         variant: The variant's id; by default the first of the bundle whose engine is installed and did not fail it.
         threads: How many threads one call may use.
-        backend: The engine's package ("ai-edge-litert", "tflite-runtime", "onnxruntime", "ncnn"); by default the
+        backend: The engine's package ("ai-edge-litert", "tflite-runtime", "onnxruntime", "ncnn", "MNN"); by default the
             preferred one that is installed.
         signature: Which signature of a TFLite file is run; by default the only one, or "serving_default".
         isolate: Whether the file is first loaded and run in a process of its own, so that a crash of the engine is an

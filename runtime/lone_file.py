@@ -33,7 +33,7 @@ def read_lone_file(path: Path) -> LoneFile:
     """Reads and checks a model file.
 
     Args:
-        path: A `.tflite` or `.onnx` file, or an ncnn model's `.param` beside its `.bin`.
+        path: A `.tflite`, `.onnx` or `.mnn` file, or an ncnn model's `.param` beside its `.bin`.
 
     Raises:
         InvalidInputError: If it is too large to be one.

@@ -42,7 +42,9 @@ _INVERT: dict[InvertChoice, Invert] = {InvertChoice.AUTO: "auto", InvertChoice.Y
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="A bundle, or a .tflite, .onnx or .param.", metavar="BUNDLE_OR_FILE")],
+    model: Annotated[
+        Path, typer.Argument(help="A bundle, or a .tflite, .onnx, .param or .mnn.", metavar="BUNDLE_OR_FILE")
+    ],
     images: Annotated[
         list[str],
         typer.Argument(help="Image files, folders of them, or - for one on standard input.", metavar="IMAGE"),

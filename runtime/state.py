@@ -18,12 +18,12 @@ _MAKES_VARIABLES = "VAR_HANDLE"
 def is_stateful(content: bytes, suffix: str) -> bool:
     """Tells whether what a model answers depends on earlier calls.
 
-    TFLite has two kinds of variables: resources, and tensors in which recurrent operators keep their state. ONNX and
-    ncnn have none: state goes in and out as inputs and outputs.
+    TFLite has two kinds of variables: resources, and tensors in which recurrent operators keep their state. ONNX,
+    ncnn and MNN have none: state goes in and out as inputs and outputs.
 
     Args:
         content: The file.
-        suffix: ".tflite", ".onnx" or ".param".
+        suffix: ".tflite", ".onnx", ".param" or ".mnn".
 
     Raises:
         IntegrityError: If the file is damaged.

@@ -67,8 +67,8 @@ ARCHITECTURES = MappingProxyType(
             debian="arm64",
             emulator="qemu-aarch64",
             packages=(),
-            extras=("onnx", "ncnn"),
-            engines=((".tflite", "ai-edge-litert"), (".onnx", "onnxruntime"), (".param", "ncnn")),
+            extras=("onnx", "ncnn", "mnn"),
+            engines=((".tflite", "ai-edge-litert"), (".onnx", "onnxruntime"), (".param", "ncnn"), (".mnn", "MNN")),
             board="pi4",
         ),
         "armv7l": Architecture(

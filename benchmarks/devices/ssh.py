@@ -45,6 +45,7 @@ done
 # rest must not, as it would be compiled while the first start of an engine is timed. As to pip, a file that does not
 # compile is none of our business.
 _PIP = "env/bin/python -m pip install --no-compile --prefer-binary --progress-bar off --disable-pip-version-check"
+_EXTRAS = {".onnx": "onnx", ".mnn": "mnn"}  # what has no wheels for 32-bit systems
 _NEVER_TIMED = "/(PIL|fontTools|matplotlib|mpl_toolkits|pip|pygments|scipy|setuptools)/"
 _COMPILE = f"env/bin/python -m compileall -q -x {shlex.quote(_NEVER_TIMED)} env || true"
 
@@ -139,8 +140,9 @@ def find_python(device: Connection) -> RemotePython:
 
 def _install(device: Connection, python: RemotePython, parcel: Parcel, progress: ProgressCallback) -> None:
     what = f"{device.host}: install"
-    # ONNX Runtime has no wheels for 32-bit systems; its variants become rows there that say so.
-    extras = "benchmarks,onnx" if parcel.has(".onnx") and python.bits == 64 else "benchmarks"
+    # What cannot be installed there, its variants become rows that say so.
+    wanted = [extra for suffix, extra in _EXTRAS.items() if parcel.has(suffix) and python.bits == 64]
+    extras = ",".join(("benchmarks", *wanted))
     # of the extra ncnn only the engine: what converts is for where models are exported
     wheel = " ".join([shlex.quote(f"./{parcel.wheel}[{extras}]"), *(["ncnn"] if parcel.has(".param") else [])])
     progress(what, 0, 1, "")

@@ -55,7 +55,7 @@ class FileFacts:
     """What is in a model file.
 
     Attributes:
-        format: "tflite", "onnx" or "ncnn".
+        format: "tflite", "onnx", "ncnn" or "mnn".
         size_bytes: Of the file.
         sha256: Of the file.
         producer: What the file says of the program that made it.
@@ -111,7 +111,7 @@ def read_facts(content: bytes, suffix: str) -> FileFacts:
 
     Args:
         content: The file.
-        suffix: ".tflite", ".onnx" or ".param".
+        suffix: ".tflite", ".onnx", ".param" or ".mnn".
 
     Raises:
         InvalidInputError: If it is another suffix.

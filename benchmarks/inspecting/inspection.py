@@ -17,7 +17,9 @@ from .inspection_tables import print_comparison, print_facts, print_manifest
 
 
 def inspect(
-    path: Annotated[Path, typer.Argument(help="A bundle, or a .tflite, .onnx or .param.", metavar="BUNDLE_OR_FILE")],
+    path: Annotated[
+        Path, typer.Argument(help="A bundle, or a .tflite, .onnx, .param or .mnn.", metavar="BUNDLE_OR_FILE")
+    ],
     variant: Annotated[
         str | None, typer.Option(metavar="ID", help="The bundle's variant whose file is shown.", show_default=False)
     ] = None,

@@ -17,7 +17,7 @@ from liteport.train.datasets import load_for_model
 
 from ..inputs import resolve
 
-_ENGINES = {".tflite": "tflite", ".onnx": "onnx", ".param": "ncnn"}
+_ENGINES = {".tflite": "tflite", ".onnx": "onnx", ".param": "ncnn", ".mnn": "mnn"}
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Side:
         variant: What `load` takes beside it.
         bundle: The bundle that it is a variant of, or None.
         content: The file.
-        suffix: ".tflite", ".onnx" or ".param".
+        suffix: ".tflite", ".onnx", ".param" or ".mnn".
     """
 
     name: str

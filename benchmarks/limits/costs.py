@@ -10,6 +10,7 @@ from liteport.runtime.layer_names import LayerNames
 
 from ..results import LayerCost
 from .values import Value, Values
+from .winograd import OF_ITEM, by_winograd
 
 # Types by what they are multiplied in: signed and unsigned alike; fewer than 8 bits are widened first.
 _COMPUTE = {"uint8": "int8", "uint4": "int8", "int4": "int8", "int2": "int8", "uint2": "int8", "uint16": "int16"}
@@ -17,11 +18,10 @@ _COMPUTE = {"uint8": "int8", "uint4": "int8", "int4": "int8", "int2": "int8", "u
 _OPAQUE = (
     *("IF", "WHILE", "CALL", "If", "Loop", "Scan", "SequenceMap", "Einsum", "MultiHeadAttention", "SDPA"),
     *("Convolution3D", "ConvolutionDepthWise3D", "Deconvolution1D", "DeconvolutionDepthWise1D", "Deconvolution3D"),
-    "DeconvolutionDepthWise3D",
+    *("DeconvolutionDepthWise3D", "ConvTranspose3D", "ConvInt8", "DepthwiseConvInt8", "While", "Extra", "Plugin"),
+    *("Attention", "LinearAttention", "MoE", "RNNSequenceGRU"),
 )
-WINOGRAD = " by Winograd"
-"""What the type ends in where an engine computes convolutions by Winograd's algorithm."""
-
+_FACTORS = 2
 _OF_ONNX_RUNTIME = "com.microsoft."
 
 
@@ -65,8 +65,9 @@ def _spread_onnx(of: _Operands) -> int:  # weights (in, out / groups, ...)
     return of.data.elements * math.prod(of.weights.shape[1:])
 
 
-def _everywhere(of: _Operands) -> int:  # data (height, width, in), all weights at each place
-    return math.prod(of.data.shape[:-1]) * of.weights.elements
+def _everywhere(of: _Operands) -> int:  # data (height, width, in) or (items, in, height, width), all weights at each
+    shape = of.data.shape
+    return of.data.elements // max(1, shape[1] if len(shape) > OF_ITEM else shape[-1]) * of.weights.elements
 
 
 def _conv_3d(of: _Operands) -> int:  # weights (depth, height, width, in, out)
@@ -115,6 +116,9 @@ _PRODUCTS = {
     "Deconvolution": _Product(_everywhere),
     "DeconvolutionDepthWise": _Product(_everywhere),
     "InnerProduct": _Product(_dense),
+    "ConvolutionDepthwise": _Product(_conv),
+    "DeconvolutionDepthwise": _Product(_spread_onnx),
+    "BatchMatMul": _Product(_either_way),
 }
 # Operations that multiply each step's data by all their matrices: those of rank 2 or more among their constants.
 _RECURRENT = frozenset(
@@ -135,7 +139,7 @@ def count_costs(content: bytes, suffix: str) -> tuple[LayerCost, ...]:
 
     Args:
         content: The file.
-        suffix: ".tflite", ".onnx" or ".param".
+        suffix: ".tflite", ".onnx", ".param" or ".mnn".
 
     Returns:
         In the file's order; nothing where an operation's cost cannot be known: an input other than the number of
@@ -150,25 +154,16 @@ def count_costs(content: bytes, suffix: str) -> tuple[LayerCost, ...]:
     return costs_of(Values(content, suffix))
 
 
-def _by_winograd(values: Values, op: Op) -> bool:
-    """Tells whether ncnn may compute a convolution by Winograd's algorithm: of 3×3, each place in turn."""
-    if op.kind != "Convolution":
-        return False
-    data, weights, result = (values.of(index) for index in (*op.inputs[:2], op.outputs[0]))
-    return weights.shape[-2:] == (3, 3) and all(
-        got >= size - 2 for got, size in zip(result.shape[:2], data.shape[:2], strict=True)
-    )
-
-
 def costs_of(values: Values) -> tuple[LayerCost, ...]:
     """Returns the same of values that are there already; see `count_costs`."""
-    if not values.known() or any(map(_opaque, values.ops)):
+    if not values.known() or any(_opaque(op, values.contents.format) for op in values.ops):
         return ()
     tensors = values.contents.tensors
     names = LayerNames(tensor.name for tensor in tensors if not tensor.constant)
     return tuple(
         LayerCost(
-            name=names.of(values.contents, _main(op)),
+            # what MNN's converter puts in between has names of its own, and the operation its layer's
+            name=names.of(values.contents, _main(op), (op.name,) if values.contents.format == "mnn" else ()),
             kind=op.kind,
             compute=_compute(values, op) if _multiplies(op) else "",
             macs=_macs(values, op),
@@ -184,7 +179,10 @@ def _main(op: Op) -> int:
     return next(index for index in (*op.outputs, *op.inputs) if index >= 0)
 
 
-def _opaque(op: Op) -> bool:
+def _opaque(op: Op, engine: str) -> bool:
+    unread = op.kind in _RECURRENT or op.kind == "InnerProduct" or (op.kind in _PRODUCTS and len(op.inputs) < _FACTORS)
+    if engine == "mnn" and unread:
+        return True  # whose weights are stored in ways that are not known here
     if op.kind in _PRODUCTS or op.kind.startswith(f"{_OF_ONNX_RUNTIME}QLinear"):
         return False
     foreign = "." in op.kind or (op.version is not None and op.kind not in BUILTIN_OPERATORS)
@@ -221,8 +219,8 @@ def _compute(values: Values, op: Op) -> str:
     else:
         data, weights = op.inputs[0], next(iter(_matrices(values, op)), op.inputs[0])
     kinds = [_kind(values, index) for index in (data, weights)]
-    if _by_winograd(values, op):
-        return f"{kinds[0]}{WINOGRAD}"
+    if quick := by_winograd(values, op):
+        return f"{kinds[0]}{quick}"
     if all(map(_integer, kinds)) or _integer(_kind(values, weights, itself=True)):
         kind = kinds[0] if _integer(kinds[0]) else kinds[1]  # float data is quantized like the weights
         return _COMPUTE.get(kind, kind)

@@ -12,7 +12,7 @@ def activation_bytes(content: bytes, suffix: str) -> int | None:
 
     Args:
         content: The file.
-        suffix: ".tflite", ".onnx" or ".param".
+        suffix: ".tflite", ".onnx", ".param" or ".mnn".
 
     Returns:
         Bytes; None where the size of a value is not known.

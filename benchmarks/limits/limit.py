@@ -9,7 +9,7 @@ import numpy as np
 
 from ..inspecting.file_facts import NARROW, FileFacts, read_facts
 from ..results import Engine, LayerCost, Limit, Roofline
-from .costs import WINOGRAD
+from .winograd import GAINS
 
 LOW_SHARE = 0.2  # a variant below it gets a reason
 # Types without a peak of their own, by the one whose peak they can reach at most. No engine here has fast kernels for
@@ -27,9 +27,6 @@ _NO_DELEGATE = "built-in kernels"
 _DEPTHWISE = "DEPTHWISE"
 _SOME = 0.1  # of all operations or multiplications, from where on those left to other kernels or types count as one
 _LISTED = _CLAUSES = 3
-# Multiplications that Winograd's algorithm saves at most where engines use it: 6×6 results of a 3×3 convolution take 64
-# instead of 324 (A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks", arXiv 1509.09308).
-_WINOGRAD_GAIN = 324 / 64
 
 
 @dataclass(frozen=True)
@@ -81,7 +78,7 @@ def find_limit(
 
     Args:
         content: The file.
-        suffix: ".tflite", ".onnx" or ".param".
+        suffix: ".tflite", ".onnx", ".param" or ".mnn".
         layers: Its costs, for one item.
         roofline: What the machine can do at most, with as many threads.
         p50_ns: The median latency of one inference.
@@ -133,7 +130,7 @@ def _floors(
             peaks.setdefault(compute, peaks[at_most])
     if "float16" in peaks and not _HALF_FLOAT_FEATURES.isdisjoint(cpu_features):
         peaks["float16"] *= 2
-    peaks |= {f"{compute}{WINOGRAD}": _WINOGRAD_GAIN * peak for compute, peak in peaks.items()}
+    peaks |= {f"{kind}{end}": gain * peak for kind, peak in peaks.items() for end, gain in GAINS.items()}
     multiplying = [layer for layer in layers if layer.macs]
     if not roofline.bandwidths or any(layer.compute not in peaks for layer in multiplying):
         return None

@@ -49,7 +49,8 @@ class _Multiplier:
     prepare: Callable[[tuple[int, int, int]], _Run]
 
 
-# The files that engines are asked to multiply by. ncnn's computes batches item by item, and so is no measure.
+# The files that engines are asked to multiply by. ncnn computes batches item by item, and so is no
+# measure; nor is MNN, which has no product of integers here.
 _PRODUCTS: dict[str, Callable[[NDArray[Any], int], bytes]] = {
     ".tflite": tflite_probe.product_file,
     ".onnx": lambda weights, rows: onnx_probe.product_file(np.ascontiguousarray(weights.T), rows),

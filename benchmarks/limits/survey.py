@@ -30,7 +30,7 @@ def survey(content: bytes, suffix: str) -> Survey:
 
     Args:
         content: The file.
-        suffix: ".tflite", ".onnx" or ".param".
+        suffix: ".tflite", ".onnx", ".param" or ".mnn".
 
     Raises:
         InvalidInputError: If it is another suffix.

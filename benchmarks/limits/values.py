@@ -3,7 +3,6 @@
 A file leaves many shapes open. The engine that runs the file fills them in: it runs it once, on zeros, node by node.
 """
 
-import importlib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from liteport.errors import BackendError
 from liteport.runtime.activations import with_outputs
 from liteport.runtime.backends import choose_engine
 from liteport.runtime.backends.base import one_line
+from liteport.runtime.backends.mnn import MnnBackend
 from liteport.runtime.backends.ncnn import NcnnBackend
 from liteport.runtime.backends.onnxruntime import session_errors
 from liteport.runtime.contents import Contents, Op, read_contents
@@ -34,6 +34,7 @@ ELEMENTWISE = frozenset(
     Sub Mul Div Pow Max Min BatchNormalization com.microsoft.QLinearAdd com.microsoft.QLinearMul
     com.microsoft.QLinearSigmoid com.microsoft.QLinearLeakyRelu com.microsoft.QuickGelu com.microsoft.Gelu
     ReLU PReLU ELU SELU GELU TanH Swish HardSwish UnaryOp BinaryOp BatchNorm Scale Bias ExpandDims Noop
+    ConvertTensor ReLU6 Eltwise Identity
     """.split()  # noqa: SIM905 - a name a line would fill two pages
 )
 
@@ -77,7 +78,7 @@ class Values:
 
         Args:
             content: The file.
-            suffix: ".tflite", ".onnx" or ".param".
+            suffix: ".tflite", ".onnx", ".param" or ".mnn".
 
         Raises:
             InvalidInputError: If it is another suffix.
@@ -97,7 +98,7 @@ class Values:
         self._values: Mapping[int, Value] = {}
         inputs = [self.contents.tensors[index] for index in self.contents.inputs]
         if all(tensor.dtype in _NUMBERS and None not in tensor.shape[1:] for tensor in inputs):
-            module = importlib.import_module(choose_engine(suffix).module)
+            module = choose_engine(suffix).imported()
             self._values = _RUNS[suffix](content, module, self.contents)
 
     def __getitem__(self, index: int) -> Value | None:
@@ -205,4 +206,19 @@ def _run_ncnn(content: bytes, module: ModuleType, contents: Contents) -> dict[in
     return {indices[name]: Value(dtype, array.shape, size * array.size) for name, array in found.items()}
 
 
-_RUNS = {".tflite": _run_tflite, ".onnx": _run_onnx, ".param": _run_ncnn}
+def _run_mnn(content: bytes, module: ModuleType, contents: Contents) -> dict[int, Value]:
+    """Runs an MNN file with all values kept; as for ncnn."""
+    indices = {tensor.name: index for index, tensor in enumerate(contents.tensors) if not tensor.constant}
+    backend = MnnBackend(content, 1, module.__name__, module, shown=indices.keys())
+    zeros = [np.zeros([size or 1 for size in spec.shape], spec.dtype) for spec in backend.inputs]
+    found = backend.values(zeros, indices)
+    half = backend.computes_in_half
+    backend.close()
+    values = {}
+    for name, array in found.items():
+        dtype = np.dtype("float16") if half and array.dtype == np.float32 else array.dtype
+        values[indices[name]] = Value(dtype.name, array.shape, dtype.itemsize * array.size)
+    return values
+
+
+_RUNS = {".tflite": _run_tflite, ".onnx": _run_onnx, ".param": _run_ncnn, ".mnn": _run_mnn}

@@ -38,7 +38,7 @@ def read_specs(content: bytes, suffix: str) -> tuple[Specs, Specs]:
 
     Args:
         content: The file.
-        suffix: ".tflite", ".onnx" or ".param".
+        suffix: ".tflite", ".onnx", ".param" or ".mnn".
 
     Raises:
         IntegrityError: If the file is damaged.

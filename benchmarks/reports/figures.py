@@ -68,6 +68,7 @@ ENGINE_STYLES = {
     "tflite": EngineStyle("TFLite", BLUE, "o", 70),
     "onnx": EngineStyle("ONNX", ORANGE, "s", 26),
     "param": EngineStyle("ncnn", GREEN, "D", 40),
+    "mnn": EngineStyle("MNN", PINK, "^", 40),
 }
 
 

@@ -7,12 +7,8 @@ last, and other sizes do not reach the engine.
 
 import copy
 import math
-import os
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from functools import partial
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -27,6 +23,7 @@ from ..contents.ncnn_params import Layer
 from ..contents.ncnn_weights import channels_taken
 from ..model_files import parted
 from .base import BackendInfo, Memory, Shapes
+from .native import as_file
 
 _HALF = ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic")
 _MOST_DIMENSIONS = 3
@@ -71,7 +68,7 @@ class NcnnBackend:
         for option in _HALF:
             setattr(self._net.opt, option, half)
         text, weights = parted(content, SUFFIX)
-        with _as_file(weights) as path:
+        with as_file(weights) as path:
             if self._net.load_param_mem(text.decode()) or self._net.load_model(path):
                 raise BackendError(f"{who} refuses this model: a layer takes not the parameters or weights that it has")
         self.computes_in_half = half and bool(module.cpu_support_arm_asimdhp())
@@ -222,17 +219,3 @@ def _channels_first(shape: tuple[int | None, ...]) -> list[int]:
 
 def _channels_last(values: NDArray[Any]) -> NDArray[Any]:
     return values.transpose(1, 2, 0) if values.ndim == _MOST_DIMENSIONS else values
-
-
-@contextmanager
-def _as_file(content: bytes) -> Iterator[str]:
-    """Gives content a path; where the system can, that of a file in memory alone."""
-    if hasattr(os, "memfd_create"):
-        with os.fdopen(os.memfd_create("liteport"), "wb") as file:
-            file.write(content)
-            file.flush()
-            yield f"/proc/self/fd/{file.fileno()}"
-        return
-    with tempfile.TemporaryDirectory(prefix="liteport-") as folder:
-        (path := Path(folder) / "weights.bin").write_bytes(content)
-        yield str(path)

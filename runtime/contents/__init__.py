@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from liteport.errors import unknown_name
 
-from . import ncnn, onnx, onnx_check, tflite, tflite_check
+from . import mnn, ncnn, onnx, onnx_check, tflite, tflite_check
 from .description import Contents, Op, Tensor
 
 __all__ = ["Contents", "Op", "Tensor", "check_structure", "metadata_spans", "read_contents", "read_metadata"]
@@ -25,6 +25,7 @@ _FORMATS = {
     ".tflite": _Format(tflite.read, tflite_check.check, tflite.metadata_spans),
     ".onnx": _Format(onnx.read, onnx_check.check, onnx.metadata_spans),
     ncnn.SUFFIX: _Format(ncnn.read, ncnn.check, ncnn.metadata_spans),
+    mnn.SUFFIX: _Format(mnn.read, mnn.check, mnn.metadata_spans),
 }
 
 
@@ -33,7 +34,7 @@ def read_contents(content: bytes, suffix: str) -> Contents:
 
     Args:
         content: The file; what follows a TFLite file's FlatBuffer, such as a zip archive, is no matter.
-        suffix: ".tflite", ".onnx" or ".param".
+        suffix: ".tflite", ".onnx", ".param" or ".mnn".
 
     Raises:
         InvalidInputError: If it is another suffix.
@@ -47,7 +48,7 @@ def check_structure(content: bytes, suffix: str) -> None:
 
     Args:
         content: The file.
-        suffix: ".tflite", ".onnx" or ".param".
+        suffix: ".tflite", ".onnx", ".param" or ".mnn".
 
     Raises:
         InvalidInputError: If it is another suffix.
@@ -61,7 +62,7 @@ def read_metadata(content: bytes, suffix: str) -> Mapping[str, bytes]:
 
     Args:
         content: The file.
-        suffix: ".tflite", ".onnx" or ".param".
+        suffix: ".tflite", ".onnx", ".param" or ".mnn".
 
     Raises:
         InvalidInputError: If it is another suffix.

@@ -55,7 +55,7 @@ class Contents:
     """What a model file holds; of several graphs, the main one.
 
     Attributes:
-        format: "tflite", "onnx" or "ncnn".
+        format: "tflite", "onnx", "ncnn" or "mnn".
         inputs: Indices into `tensors`.
         outputs: The same.
         tensors: Each of the graph's values once.

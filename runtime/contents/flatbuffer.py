@@ -15,6 +15,7 @@ from .limits import Source
 
 _SIZES = {code: struct.calcsize(f"<{code}") for code in "bBhHiIqQf"}
 BYTES_PER_ITEM = 64  # bytes that are looked at as a block count less than numbers that become objects
+_TEXT_COST = 8  # items, of a string that may be empty
 _TABLE_COST = 16  # items; a table becomes an object of some hundred bytes
 
 
@@ -108,17 +109,22 @@ class Table:
 
     def text(self, slot: int) -> str:
         """Returns a field's string, "" where there is none."""
-        start, end = self.span(slot)
-        self.source.spend(end - start)
-        try:
-            return self.source.content[start:end].decode()
-        except UnicodeDecodeError as error:
-            raise self.source.damaged(f"the text at byte {start} is not UTF-8") from error
+        where = self.target(slot)
+        return "" if where is None else self._text(where)
 
     def span(self, slot: int) -> tuple[int, int]:
         """Returns where a field's vector of bytes starts and ends; both are 0 where there is none."""
         start, count = self._vector(slot, 1)
         return start, start + count
+
+    def count(self, slot: int, size: int) -> int:
+        """Returns how many items of `size` bytes a field's vector has, none of which is read."""
+        return self._vector(slot, size)[1]
+
+    def texts(self, slot: int) -> tuple[str, ...]:
+        """Returns a field's vector of strings."""
+        start, count = self._vector(slot, 4)
+        return tuple(self._text(follow(self.source, start + 4 * index)) for index in range(count))
 
     def array(self, slot: int, size: int) -> NDArray[np.void]:
         """Returns a field's vector of items of `size` bytes as it lies in the file, empty where there is none.
@@ -131,6 +137,16 @@ class Table:
             raise self.source.damaged(f"the vector at byte {start} is not aligned")
         self.source.spend(count * size // BYTES_PER_ITEM)
         return np.frombuffer(self.source.content, f"V{size}", count, start)
+
+    def _text(self, where: int) -> str:
+        start, end = where + 4, where + 4 + number(self.source, "I", where)
+        if end > len(self.source.content):
+            raise self.source.damaged(f"the text at byte {where} reaches past its end")
+        self.source.spend(_TEXT_COST + end - start)
+        try:
+            return self.source.content[start:end].decode()
+        except UnicodeDecodeError as error:
+            raise self.source.damaged(f"the text at byte {start} is not UTF-8") from error
 
     def _values(self, slot: int, code: str) -> tuple[int, ...]:
         start, count = self._vector(slot, _SIZES[code])

@@ -1,7 +1,6 @@
 """ncnn models: a list of layers and their weights (`ncnn_params`, `ncnn_weights`), and what liteport adds at the end.
 
-A document that is embedded stands behind the weights, where ncnn does not read: the document, its length in four bytes,
-and a mark of eight.
+A document that is embedded stands behind the weights, where ncnn does not read (`trailer`).
 """
 
 import math
@@ -16,12 +15,10 @@ from .description import Contents, Op, Tensor
 from .limits import Source
 from .ncnn_params import NAME, Layer, read_layers
 from .ncnn_weights import Stored, read_weights
+from .trailer import document_spans, model_end, with_trailer
 
 SUFFIX = ".param"
 
-_NAME_OF_DOCUMENT = "liteport"
-_MARK = _NAME_OF_DOCUMENT.encode()
-_LENGTH_BYTES = 4
 _SHARED = "Split"  # a layer that only lets several take a value
 
 
@@ -116,26 +113,15 @@ def output_names(layers: Sequence[Layer]) -> list[str]:
 
 
 def metadata_spans(content: bytes) -> dict[str, tuple[int, int]]:
-    """Returns where the embedded document starts and ends, if there is one.
-
-    Raises:
-        IntegrityError: If its stated length is more than there is.
-    """
-    if not content.endswith(_MARK):
-        return {}
-    end = len(content) - len(_MARK) - _LENGTH_BYTES
-    start = end - int.from_bytes(content[max(0, end) : end + _LENGTH_BYTES], "little")
-    if min(start, end) < 0:
-        raise Source(content, NAME).damaged("the document at its end is longer than the file")
-    return {_NAME_OF_DOCUMENT: (start, end)}
+    """Returns where the embedded document starts and ends, if there is one; see `document_spans`."""
+    return document_spans(content, NAME)
 
 
 def weights_end(content: bytes) -> int:
     """Returns where the weights end: at the document, or at the end."""
-    return min((start for start, _ in metadata_spans(content).values()), default=len(content))
+    return model_end(content, NAME)
 
 
 def with_document(content: bytes, document: bytes) -> bytes:
     """Returns a model with a document at its end; one that was there is replaced."""
-    length = len(document).to_bytes(_LENGTH_BYTES, "little")
-    return content[: weights_end(content)] + document + length + _MARK
+    return with_trailer(content, NAME, document)

@@ -17,7 +17,7 @@ MACHINE = platform.machine()
 _EXPORT = frozenset({"h5py", "keras", "tensorflow", "tf2onnx"})  # too much to install for what only exporting needs
 ABSENT = {
     "aarch64": _EXPORT,
-    "armv7l": _EXPORT | {"ai_edge_litert", "cryptography", "onnx", "onnxruntime"},  # they, or cffi, have no wheels
+    "armv7l": _EXPORT | {"ai_edge_litert", "cryptography", "onnx", "onnxruntime", "MNN"},  # or cffi has no wheel
 }
 
 _OTHER_ENGINE = "expects other engines to be installed"

@@ -47,7 +47,8 @@ def test_describes_this_machine() -> None:
     assert 1 <= found.usable_cores == len(usable_cores()) <= (os.cpu_count() or 1)
     assert found.memory_bytes > 100e6  # no machine that runs this has less
     assert found.packages["numpy"] == np.__version__
-    assert set(found.packages) == {"liteport", "numpy", "ai-edge-litert", "tflite-runtime", "onnxruntime", "ncnn"}
+    engines = {"ai-edge-litert", "tflite-runtime", "onnxruntime", "ncnn", "MNN"}
+    assert set(found.packages) == {"liteport", "numpy", *engines}
     assert json.loads(json.dumps(dataclasses.asdict(found)))["python"].startswith(platform.python_version())
 
 

@@ -17,6 +17,8 @@ CONTRACT = [
     "onnx-int8",
     "ncnn-float32",
     "ncnn-float16",
+    "mnn-float32",
+    "mnn-float16",
     "c-array",
 ]
 
@@ -34,7 +36,7 @@ def test_rows_come_once_and_in_the_tables_order() -> None:
 
 @pytest.mark.parametrize("row", [row for row in FORMATS.values() if not row.source_code], ids=lambda row: row.id)
 def test_the_suffix_goes_with_the_engine_in_the_id(row: Format) -> None:
-    engine = {".tflite": "tflite", ".onnx": "onnx", ".param": "ncnn"}[row.suffix]
+    engine = {".tflite": "tflite", ".onnx": "onnx", ".param": "ncnn", ".mnn": "mnn"}[row.suffix]
     assert row.id.startswith(f"{engine}-")
 
 

@@ -20,7 +20,7 @@ def test_doctor_says_what_to_install(monkeypatch: pytest.MonkeyPatch, capsys: py
     monkeypatch.setattr(commands, "installed_version", lambda package: None if package == "Pillow" else real(package))
     assert run(["doctor"]) == 0
     advice = capsys.readouterr().out.split("to install what is missing:\n")[1].splitlines()
-    wanted = ['pip install "liteport[onnx]"', "pip install ncnn", 'pip install "liteport[image]"']
-    assert [line.strip() for line in advice[:3]] == wanted
+    wanted = ['pip install "liteport[onnx]"', "pip install ncnn", 'pip install "liteport[mnn]"']
+    assert [line.strip() for line in advice[:4]] == [*wanted, 'pip install "liteport[image]"']
     assert not any("tflite-runtime" in line for line in advice)  # ai-edge-litert serves the same files
     assert installed(backends.ENGINES[0])

@@ -446,14 +446,18 @@ def test_a_file_beside_a_bundle_is_a_lone_one(bundle_copy: Path) -> None:
 @pytest.mark.parametrize("name", ["model.h5", "model", "model.TFLITE", "manifest.json"])
 def test_another_kind_of_file_is_refused(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"x")
-    with pytest.raises(InvalidInputError, match=r"is no model; expected a bundle folder, a \.tflite, an \.onnx or"):
+    with pytest.raises(
+        InvalidInputError, match=r"is no model; expected a bundle folder, a \.tflite, an \.onnx, an \.mnn or"
+    ):
         load(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["nowhere", "nowhere.tflite", "file/below", "nul\0"])
 def test_a_path_that_is_not_there_is_told(name: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(NotFoundError, match=r"does not exist; expected a bundle folder, a \.tflite, an \.onnx or"):
+    with pytest.raises(
+        NotFoundError, match=r"does not exist; expected a bundle folder, a \.tflite, an \.onnx, an \.mnn or"
+    ):
         load(tmp_path / name)
 
 

@@ -179,6 +179,8 @@ def test_names_are_those_of_this_machine(
         (".onnx", 32, "[benchmarks]"),
         (".tflite", 64, "[benchmarks]"),
         (".param", 32, "[benchmarks] ncnn"),
+        (".mnn", 64, "[benchmarks,mnn]"),
+        (".mnn", 32, "[benchmarks]"),
     ],
 )
 def test_asks_pip_for_what_the_device_can_run(

@@ -36,6 +36,7 @@ def costs_of(path: Path) -> tuple[LayerCost, ...]:
         ("onnx-float32.onnx", ["float32", "float32", "float32"]),
         ("onnx-float16.onnx", ["float16", "float16", "float16"]),
         ("ncnn-float32.param", ["float32", "float32", "float32"]),
+        ("mnn-float32.mnn", ["float32", "float32", "float32"]),
     ],
 )
 def test_counts_the_same_multiplications_in_every_variant(name: str, compute: list[str], tiny_bundle: Path) -> None:

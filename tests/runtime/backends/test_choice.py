@@ -41,6 +41,11 @@ def test_a_missing_engine_is_told_with_the_line_that_installs_it(monkeypatch: py
     without("ncnn", monkeypatch=monkeypatch)
     with pytest.raises(MissingDependencyError, match=r"^ncnn is needed for \.param files; run: pip install ncnn$"):
         choose_engine(".param")
+    without("MNN", monkeypatch=monkeypatch)
+    with pytest.raises(
+        MissingDependencyError, match=r'^MNN is needed for \.mnn files; run: pip install "liteport\[mnn\]"$'
+    ):
+        choose_engine(".mnn")
 
 
 def test_an_engine_is_found_without_importing_it() -> None:
@@ -57,6 +62,9 @@ def test_a_bundle_loads_its_first_variant_that_can_run(tiny_bundle: Path, monkey
     with load(tiny_bundle) as model:
         assert model.variant == "ncnn-float32"
     without("ai-edge-litert", "tflite-runtime", "onnxruntime", "ncnn", monkeypatch=monkeypatch)
+    with load(tiny_bundle) as model:
+        assert model.variant == "mnn-float32"
+    without("ai-edge-litert", "tflite-runtime", "onnxruntime", "ncnn", "MNN", monkeypatch=monkeypatch)
     with pytest.raises(MissingDependencyError, match="pip install ai-edge-litert"):
         load(tiny_bundle)
 
