@@ -12,6 +12,7 @@ import pytest
 
 from liteport.errors import BackendError, IntegrityError, InvalidInputError
 from liteport.runtime import load, read_bundle
+from liteport.runtime.activations import Probe
 from liteport.runtime.backends import choose_engine
 from liteport.runtime.backends.mnn import MnnBackend
 from liteport.runtime.contents.flatbuffer import Table, root
@@ -178,6 +179,24 @@ def patched(
     changed = bytearray(content)
     struct.pack_into(f"<{len(values)}i", changed, place + skip, *values)
     return bytes(changed)
+
+
+def test_values_inside_are_shown_for_each_item(lone: Path, tiny_bundle: Path) -> None:
+    with (
+        Probe(lone.read_bytes(), ".mnn") as probe,
+        Probe((tiny_bundle / "onnx-float32.onnx").read_bytes(), ".onnx") as other,
+    ):
+        found, expected = (each.run({"input": VALUES[:5]}) for each in (probe, other))
+    both = [name for name in found.keys() & expected.keys() if name.endswith("Relu")]
+    assert len(both) == 2  # of the two convolutions, with channels first in either file
+    for name in (*both, "output"):
+        np.testing.assert_allclose(found[name], expected[name], atol=1e-4)
+
+
+def test_sizes_that_a_file_leaves_open_come_with_the_values(foreign: Path) -> None:
+    content = patched(foreign.read_bytes(), INPUT, lambda op: of(op.table(2)).target(0), (-1, -1, -1, 1), skip=4)
+    with pytest.raises(BackendError, match="refuses this model: "):  # its dense layer takes one size alone
+        choose_engine(".mnn").load(content, 1)
 
 
 def test_a_signature_is_refused(lone: Path) -> None:
