@@ -59,7 +59,7 @@ def convert(traced: Traced, opset: int, *, half: bool) -> bytes:
     _spell_out(model)
     text, weights = _by_pnnx(model, traced.inputs, half=half)
     engine = choose_engine(SUFFIX)
-    _check_known(read_layers(Source(text, NAME), text), require(engine.module, "ncnn"), model)
+    _check_known(read_layers(Source(text, NAME), text), engine.imported(), model)
     content = joined((_described(text, weights, model, traced), weights))
     try:
         try_in_subprocess(content, engine, threads=1)  # ncnn trusts what it reads, and may crash

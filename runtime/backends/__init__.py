@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from types import ModuleType
@@ -13,9 +12,6 @@ from liteport.errors import InvalidInputError, MissingDependencyError, unknown_n
 
 from .base import Backend, BackendInfo, Memory, Shapes
 from .litert import LiteRTBackend
-from .mnn import MnnBackend
-from .native import overheard
-from .ncnn import NcnnBackend
 from .onnxruntime import OnnxRuntimeBackend
 
 __all__ = [
@@ -47,8 +43,9 @@ class Engine:
         package: The distribution's name, by which users choose it.
         module: The module that has the engine's class.
         suffix: Which files it runs.
-        loader: The `Backend` class.
+        loader: Makes the `Backend`.
         install: What to type where it is missing.
+        prints: Whether the module prints when it is imported, which is kept off standard output.
     """
 
     package: str
@@ -56,17 +53,33 @@ class Engine:
     suffix: str
     loader: _Loader
     install: str
+    prints: bool = False
 
     def load(self, content: bytes, threads: int, signature: str | None = None) -> Backend:
         """Loads a model file's content; see the backends."""
         return self.loader(content, threads, self.package, self.imported(), signature)
 
     def imported(self) -> ModuleType:
-        """Imports the module, once; MNN's prints what the processor can do."""
-        if self.module in sys.modules:
-            return sys.modules[self.module]
+        """Imports the module."""
+        if not self.prints:
+            return importlib.import_module(self.module)
+        from .native import overheard
+
         with overheard():
             return importlib.import_module(self.module)
+
+
+# These two need the readers of their files and temporary ones, a third of a start that others do without.
+def _ncnn(content: bytes, threads: int, package: str, module: ModuleType, signature: str | None) -> Backend:
+    from .ncnn import NcnnBackend
+
+    return NcnnBackend(content, threads, package, module, signature)
+
+
+def _mnn(content: bytes, threads: int, package: str, module: ModuleType, signature: str | None) -> Backend:
+    from .mnn import MnnBackend
+
+    return MnnBackend(content, threads, package, module, signature)
 
 
 # In order of preference for each kind of file.
@@ -74,9 +87,9 @@ ENGINES = (
     Engine("ai-edge-litert", "ai_edge_litert.interpreter", ".tflite", LiteRTBackend, "pip install ai-edge-litert"),
     Engine("tflite-runtime", "tflite_runtime.interpreter", ".tflite", LiteRTBackend, "pip install tflite-runtime"),
     Engine("onnxruntime", "onnxruntime", ".onnx", OnnxRuntimeBackend, 'pip install "liteport[onnx]"'),
-    Engine("ncnn", "ncnn", ".param", NcnnBackend, "pip install ncnn"),
+    Engine("ncnn", "ncnn", ".param", _ncnn, "pip install ncnn"),
     # MNN's native module; the package around it takes 5 MB more of memory, and adds nothing that is used here
-    Engine("MNN", "_mnncengine", ".mnn", MnnBackend, 'pip install "liteport[mnn]"'),
+    Engine("MNN", "_mnncengine", ".mnn", _mnn, 'pip install "liteport[mnn]"', prints=True),
 )
 
 RUNNABLE = {engine.suffix for engine in ENGINES}

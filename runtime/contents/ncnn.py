@@ -93,7 +93,7 @@ def stored_values(content: bytes, layers: Sequence[Layer]) -> Iterator[tuple[Sto
         IntegrityError: If the model is damaged.
     """
     start = len(parted(content, SUFFIX)[0]) + 1
-    for stored in read_weights(Source(content, NAME), layers, start, weights_end(content))[0]:
+    for stored in read_weights(Source(content, NAME), layers, start, model_end(content, NAME))[0]:
         if stored.dtype.startswith("float"):
             yield stored, np.frombuffer(content, stored.dtype, math.prod(stored.shape), start + stored.tag_bytes)
         start += stored.size_bytes
@@ -102,7 +102,7 @@ def stored_values(content: bytes, layers: Sequence[Layer]) -> Iterator[tuple[Sto
 def _read(source: Source) -> tuple[tuple[Layer, ...], list[Stored]]:
     text, _ = parted(source.content, SUFFIX)
     layers = read_layers(source, text)
-    start, end = len(text) + 1, weights_end(source.content)
+    start, end = len(text) + 1, model_end(source.content, NAME)
     return layers, read_weights(source, layers, start, end)[0]
 
 
@@ -115,11 +115,6 @@ def output_names(layers: Sequence[Layer]) -> list[str]:
 def metadata_spans(content: bytes) -> dict[str, tuple[int, int]]:
     """Returns where the embedded document starts and ends, if there is one; see `document_spans`."""
     return document_spans(content, NAME)
-
-
-def weights_end(content: bytes) -> int:
-    """Returns where the weights end: at the document, or at the end."""
-    return model_end(content, NAME)
 
 
 def with_document(content: bytes, document: bytes) -> bytes:
