@@ -25,7 +25,7 @@ _UsageError: Any = typer.BadParameter.__mro__[1]
 
 _ORDER = (
     *("data", "train", "export", "predict", "bench", "choose", "compare"),
-    *("inspect", "sign", "verify", "doctor", "demo"),
+    *("inspect", "web", "sign", "verify", "doctor", "demo"),
 )
 
 
