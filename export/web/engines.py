@@ -45,6 +45,7 @@ class Engine:
     """An engine, as it is published on npm.
 
     Attributes:
+        name: What the page calls it.
         package: The package's name.
         version: The one that was tried.
         license: Its licence, and where to read it.
@@ -53,6 +54,7 @@ class Engine:
         files: What a page needs of it.
     """
 
+    name: str
     package: str
     version: str
     license: str
@@ -67,6 +69,7 @@ class Engine:
 # LiteRT.js has two builds for one thread: with relaxed vector instructions, and for browsers without them (Safari).
 ENGINES = (
     Engine(
+        name="LiteRT.js",
         package="@litertjs/core",
         version="2.5.3",
         license="Apache License 2.0, https://github.com/google-ai-edge/LiteRT/blob/main/LICENSE",
@@ -96,6 +99,7 @@ ENGINES = (
         ),
     ),
     Engine(
+        name="onnxruntime-web",
         package="onnxruntime-web",
         version="1.30.0",
         license="MIT License, https://github.com/microsoft/onnxruntime/blob/main/LICENSE",

@@ -7,8 +7,14 @@ import { fetchUnpacked } from "./bytes.js";
 import { arrayType } from "./quantization.js";
 import { hasRelaxedSimd } from "./simd.js";
 
-let loading; // of the engine, once for all files
+let loading; // of the engine, once for all files; begun by the first who needs it
 const log = []; // what it last wrote, to be told where it fails
+
+// Begins to load the engine before there is a file for it.
+export function warmLiteRt() {
+  loading ??= load();
+  loading.catch(() => {}); // told where a file is opened
+}
 
 // Returns what runs a file: a function from an input array to an output array.
 export async function openLiteRt(bytes, input, output, shape) {
@@ -29,8 +35,8 @@ export async function openLiteRt(bytes, input, output, shape) {
 async function load() {
   const build = (await hasRelaxedSimd()) ? "litert" : "litert-compat";
   const [script, wasm] = await Promise.all([
-    fetchUnpacked(`engines/${build}.js.gz`),
-    fetchUnpacked(`engines/${build}.wasm.gz`),
+    fetchUnpacked(`engines/${build}.js.gz`, "text/javascript").then((response) => response.blob()),
+    WebAssembly.compileStreaming(fetchUnpacked(`engines/${build}.wasm.gz`, "application/wasm")),
   ]);
   // The script is no module: it leaves its function in a variable, which this one line exports.
   const source = new Blob([script, "\nexport default ModuleFactory;"], { type: "text/javascript" });
@@ -38,7 +44,11 @@ async function load() {
   const { default: makeModule } = await import(url);
   URL.revokeObjectURL(url);
   const note = (line) => log.splice(0, log.length, ...[...log, String(line)].filter((text) => /ERROR/.test(text)).slice(-5));
-  const module = await makeModule({ wasmBinary: wasm.buffer, print: note, printErr: note });
+  const instantiateWasm = (imports, done) => {
+    WebAssembly.instantiate(wasm, imports).then((instance) => done(instance, wasm));
+    return {}; // it comes later
+  };
+  const module = await makeModule({ instantiateWasm, print: note, printErr: note });
   module.setupLogging();
   return { module, environment: module.LiteRtEnvironment.create(null) };
 }

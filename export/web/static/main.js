@@ -7,10 +7,11 @@ import { showExamples, watchFiles } from "./inputs.js";
 import { makeSheet } from "./paper-canvas.js";
 import { decoded, PictureError, pixelsOf } from "./picture.js";
 import { hasSimd } from "./simd.js";
-import { medianLatency, openVariant } from "./variant.js";
+import { call } from "./thread.js";
 
 const find = (id) => document.getElementById(id);
 const loaded = []; // {variant, card, predict}, in the manifest's order, the reference first
+const settings = JSON.parse(find("page").textContent);
 let manifest;
 let sheet = null;
 let current = null; // the pixels last asked about, for variants that are loaded later
@@ -28,19 +29,23 @@ function complain(text) {
 async function start() {
   if (!hasSimd()) throw new BundleError("This browser lacks WebAssembly SIMD, which both engines need; update it, or take another.");
   if (!globalThis.DecompressionStream) throw new BundleError("This browser cannot unpack gzip, as browsers since 2023 do; update it, or take another.");
+  if (settings.engines[0] === "LiteRT.js") call("warm");
   manifest = await loadManifest();
   describe();
-  const files = await loadFiles(manifest);
+  const checked = loadFiles(manifest);
   const runnable = manifest.variants.filter(engineOf);
   for (const variant of manifest.variants) if (!engineOf(variant)) refuse(variant, reasonOf(variant));
   const cards = runnable.map((variant, place) => new Card(variant, manifest.output.labels, place === 0));
+  const longest = Math.max(...manifest.output.labels.map((label) => label.length));
+  find("cards").style.setProperty("--label", `${Math.min(longest, 14) + 1}ch`);
   find("cards").append(...cards.map((card) => card.root));
-  prepareInputs();
+  prepareInputs(); // who draws at once is answered as soon as a variant can
+  const files = await checked;
   for (const [place, variant] of runnable.entries()) {
     tell(`Loading ${variant.id} (${place + 1} of ${runnable.length}) …`);
     await load(variant, cards[place], files.get(variant.id));
   }
-  if (!loaded.length) throw new BundleError("None of this bundle's variants runs here; the reasons stand below.");
+  if (!loaded.length) return complain("None of this bundle's variants runs here; the reasons stand below."), tell("");
   performance.mark("loaded");
   tell("");
   await measure();
@@ -58,12 +63,11 @@ function describe() {
 
 async function load(variant, card, bytes) {
   try {
-    const predict = oneByOne(await openVariant(manifest, variant, bytes));
+    await call("open", manifest, variant, bytes);
     if (!loaded.length && !card.isReference) card.becomeReference();
-    loaded.push({ variant, card, predict });
+    loaded.push({ variant, card });
     card.ready();
-    if (current) await answer(loaded.at(-1), current);
-    else await predict(blank()); // warms up, and finds out whether it runs
+    if (current) await catchUp(loaded.at(-1), current);
   } catch (error) {
     if (loaded.at(-1)?.variant === variant) loaded.pop();
     card.root.remove();
@@ -76,16 +80,10 @@ function refuse(variant, reason) {
   find("refused-part").hidden = false;
 }
 
-// Engines have one memory for a model's input: the next question waits for the answer to the last.
-function oneByOne(predict) {
-  let last = Promise.resolve();
-  return (pixels) => (last = last.catch(() => {}).then(() => predict(pixels)));
-}
-
 const blank = () => new Uint8Array(manifest.input.shape.slice(1).reduce((one, other) => one * other));
 
 async function answer(entry, { pixels, answers }) {
-  const probabilities = await entry.predict(pixels);
+  const probabilities = await call("ask", entry.variant.id, pixels);
   answers.push([entry, probabilities]);
   entry.card.show(probabilities, best(answers[0][1], 1)[0]);
 }
@@ -99,6 +97,12 @@ async function ask(pixels) {
     await answer(entry, question);
   }
   if (current === question && question.answers.length) summarize(question.answers);
+}
+
+// A variant that was loaded after the question answers it too.
+async function catchUp(entry, question) {
+  if (question.answers.every(([other]) => other !== entry)) await answer(entry, question);
+  if (question === current) summarize(question.answers);
 }
 
 function summarize(answers) {
@@ -155,8 +159,7 @@ function prepareInputs() {
       await askImage(given, gray ? find("invert").value : "no");
     });
   watchFiles([find("file"), find("camera")], find("drop"), onFile);
-  const images = JSON.parse(find("page").textContent).examples;
-  find("examples-part").hidden = !showExamples(find("examples"), manifest.output.labels, sheet, images, onFile);
+  find("examples-part").hidden = !showExamples(find("examples"), manifest.output.labels, sheet, settings.examples, onFile);
   find("again").addEventListener("click", measure);
   find("inputs").hidden = find("results").hidden = false;
 }
@@ -170,12 +173,13 @@ function forget() {
 
 async function measure() {
   find("again").disabled = true;
-  for (const { card, predict } of loaded) card.time(await medianLatency(predict, current?.pixels ?? blank()));
+  for (const { variant, card } of loaded) card.time(await call("measure", variant.id, current?.pixels ?? blank()));
   find("again").disabled = false;
   performance.mark("measured");
 }
 
 start().catch((error) => {
   tell("");
+  if (!loaded.length) for (const id of ["inputs", "results"]) find(id).hidden = true;
   complain(error instanceof BundleError ? error.message : `The page cannot start: ${error.message}`);
 });

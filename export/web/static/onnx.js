@@ -24,9 +24,11 @@ export async function openOnnx(bytes, input, output, shape) {
   };
 }
 
+const unpacked = async (url) => (await fetchUnpacked(url, "application/wasm")).arrayBuffer();
+
 async function load() {
-  const [engine, wasm] = await Promise.all([import("./engines/onnx.mjs"), fetchUnpacked("engines/onnx.wasm.gz")]);
-  engine.env.wasm.wasmBinary = wasm.buffer;
+  const [engine, wasm] = await Promise.all([import("./engines/onnx.mjs"), unpacked("engines/onnx.wasm.gz")]);
+  engine.env.wasm.wasmBinary = wasm;
   engine.env.wasm.numThreads = 1; // more need headers that not every server sends
   engine.env.logLevel = "error";
   return engine;

@@ -1,8 +1,8 @@
 // Digits as strokes, for those who cannot or will not draw: points from 0 to 1, x to the right and y down.
 
 const arc = (x, y, rx, ry, from, to) =>
-  Array.from({ length: 25 }, (_, i) => {
-    const angle = ((from + ((to - from) * i) / 24) * Math.PI) / 180;
+  Array.from({ length: 49 }, (_, i) => {
+    const angle = ((from + ((to - from) * i) / 48) * Math.PI) / 180;
     return [x + rx * Math.cos(angle), y + ry * Math.sin(angle)];
   });
 

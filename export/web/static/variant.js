@@ -6,6 +6,9 @@ import { openOnnx } from "./onnx.js";
 import { arrayType, dequantized, pixelTables, probabilities } from "./quantization.js";
 
 const OPEN = { "LiteRT.js": openLiteRt, "onnxruntime-web": openOnnx };
+// Begins to load what most bundles' first variant needs; see `openVariant` for the others.
+export { warmLiteRt as warm } from "./litert.js";
+
 const SAMPLES = 15; // of the latency, whose median is shown
 const SAMPLE_MS = 3; // that each sample takes at least: browsers tell time in steps of up to 0.1 ms, some of 1 ms
 const BUDGET_MS = 400; // for all of them, so that a slow model does not hold up the page
