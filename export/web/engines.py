@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,9 +159,7 @@ def _is_right(path: Path, file: EngineFile) -> bool:
         content = path.read_bytes()
         if path.suffix == _PACKED:
             content = gzip.decompress(content)
-    except (OSError, EOFError, ValueError):  # missing, cut off, or no longer gzip; zlib's error is below
-        return False
-    except gzip.zlib.error:  # type: ignore[attr-defined]
+    except (OSError, EOFError, zlib.error):  # missing, no longer gzip, cut off or damaged
         return False
     return hashlib.sha256(content).hexdigest() == file.sha256
 
@@ -179,8 +178,10 @@ def _fetch(engine: Engine, kept: Path) -> None:
         content = b"" if archive is None else archive.read_bytes()
         found = base64.b64encode(hashlib.sha512(content).digest()).decode()
         if archive is None or found != engine.integrity:
-            raise IntegrityError(f"npm's {engine} is not the one we tried: its SHA-512 is {found[:16]}…, expected "
-                                 f"{engine.integrity[:16]}…; see which registry npm uses")
+            raise IntegrityError(
+                f"npm's {engine} is not the one we tried: its SHA-512 is {found[:16]}…, expected "
+                f"{engine.integrity[:16]}…; see which registry npm uses"
+            )
         _unpack(archive, engine, kept)
 
 
@@ -189,7 +190,9 @@ def _pack(npm: str, engine: Engine, folder: Path) -> None:
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
     except subprocess.TimeoutExpired as error:
-        raise BackendError(f"npm took more than {_TIMEOUT} s to fetch {engine}; try again on a better network") from error
+        raise BackendError(
+            f"npm took more than {_TIMEOUT} s to fetch {engine}; try again on a better network"
+        ) from error
     if done.returncode:
         # --silent hides the reason as well: npm keeps it for its log.
         raise BackendError(

@@ -110,7 +110,10 @@ def _write_own_files(folder: Path, examples: list[str], engines: Sequence[Engine
             (folder / source.name).write_bytes(source.read_bytes())
     html = files(__package__).joinpath("static", MARKER).read_text(encoding="utf-8")
     # In a script element nothing is escaped, so that a name must not be able to end it.
-    html = html.replace("@PAGE@", json.dumps({"examples": examples, "engines": [engine.name for engine in engines]}).replace("<", "\\u003c"))
+    html = html.replace(
+        "@PAGE@",
+        json.dumps({"examples": examples, "engines": [engine.name for engine in engines]}).replace("<", "\\u003c"),
+    )
     html = html.replace("@FOOTER@", escape(f"Made by liteport. Computed by {' and '.join(map(str, engines))}."))
     (folder / MARKER).write_text(html, encoding="utf-8")
     notes = "\n".join(f"{engine}: {engine.license}" for engine in engines)

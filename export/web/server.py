@@ -47,4 +47,6 @@ def make_server(folder: Path, port: int, host: str = "127.0.0.1") -> http.server
     try:
         return http.server.ThreadingHTTPServer((host, port), handler)
     except (OSError, OverflowError) as error:
-        raise InvalidInputError(f"cannot listen on {host}, port {port}: {error}; name another --port or --host") from error
+        raise InvalidInputError(
+            f"cannot listen on {host}, port {port}: {error}; name another --port or --host"
+        ) from error

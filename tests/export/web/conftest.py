@@ -6,23 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import CHROMIUM, needs_browser, served
-
-from liteport.errors import BackendError
-from liteport.export.web import write_page
+from browser import CHROMIUM, Tab, needs_browser, page_of, served
 
 ROOT = Path(__file__).resolve().parents[3]
 FAST = ROOT / "examples" / "fast"
-
-
-def page_of(bundle: Path, out: Path, **options: Any) -> Path:
-    """Makes a page, or skips where npm reaches no registry."""
-    needs_browser()
-    try:
-        write_page(bundle, out, **options)
-    except BackendError as error:
-        pytest.skip(str(error))
-    return out
 
 
 @pytest.fixture(scope="session")
@@ -53,40 +40,6 @@ def chromium() -> Iterator[Any]:
 
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-
-
-class Tab:
-    """A page in the browser, that notes what goes wrong in it and what it asks for."""
-
-    def __init__(self, browser: Any, **options: Any) -> None:
-        self.context = browser.new_context(**options)
-        self.page = self.context.new_page()
-        self.errors: list[str] = []
-        self.requests: list[str] = []
-        self.page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-
-    def open(self, address: str) -> Any:
-        """Opens a page and waits until all variants are loaded."""
-        self.page.goto(address)
-        self.page.wait_for_function("performance.getEntriesByName('loaded').length", timeout=60_000)
-        return self.page
-
-    def refused(self, address: str) -> str:
-        """Opens a page that is to refuse, and returns its words."""
-        self.page.goto(address)
-        self.page.wait_for_selector("#problem:not([hidden])", timeout=60_000)
-        return str(self.page.inner_text("#problem"))
-
-    def answers(self, count: int) -> dict[str, str]:
-        """Waits until so many variants have answered, and returns the first class of each."""
-        bars = "[...document.querySelectorAll('.card .bars li:first-child .label')]"
-        self.page.wait_for_function(f"{bars}.length === {count}", timeout=60_000)
-        found: dict[str, str] = self.page.evaluate(
-            f"Object.fromEntries({bars}.map((bar) => [bar.closest('.card').dataset.variant, bar.textContent]))"
-        )
-        return found
 
 
 @pytest.fixture

@@ -7,19 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import served
+from browser import Tab, page_of, served
 from numpy.typing import NDArray
-
-from .conftest import FAST, ROOT, Tab, page_of
 
 from liteport.runtime import load
 from liteport.train import load_dataset
 
+ROOT = Path(__file__).resolve().parents[3]
+FAST = ROOT / "examples" / "fast"
 IDS = ("tflite-float32", "tflite-int8", "onnx-int8")
-# Float sums are added up in another order than natively: 1e-5 as for other processors. Integer kernels round where
-# two grids meet: one step of the output (1/256) apart for the whole-integer file, and one of the last activation for the
-# other, which softmax stretches; measured over 10,000 images, see the test.
-TOLERANCE = {"tflite-float32": 1e-5, "tflite-int8": 1.5 / 256, "onnx-int8": 1e-5}
+# Integers come out the same. Floats are added up in another order: over 2,000 images of the test split the largest
+# difference was 6e-7, by either build of LiteRT.js and by onnxruntime-web.
+TOLERANCE = {"tflite-float32": 5e-6, "tflite-int8": 0.0, "onnx-int8": 5e-6}
 
 # Strokes from 0 to 1 on the sheet, as a hand might draw them.
 STROKES = {
@@ -130,10 +129,13 @@ def test_a_browser_without_simd_is_told(tab: Tab, address: str) -> None:
 
 
 def test_a_browser_without_relaxed_simd_takes_the_other_build(tab: Tab, address: str) -> None:
-    tab.page.route("**/simd.js", lambda route: route.fulfill(
-        content_type="text/javascript",
-        body="export const hasSimd = () => true; export const hasRelaxedSimd = () => false;",
-    ))
+    tab.page.route(
+        "**/simd.js",
+        lambda route: route.fulfill(
+            content_type="text/javascript",
+            body="export const hasSimd = () => true; export const hasRelaxedSimd = () => false;",
+        ),
+    )
     page = tab.open(address)
     page.click("[aria-label='Draw a 5']")
     assert tab.answers(3) == dict.fromkeys(IDS, "5")
@@ -154,12 +156,20 @@ def test_what_is_no_image_is_told_and_the_page_goes_on(tab: Tab, address: str, t
 
 
 def test_it_is_quick_and_light(tab: Tab, page_folder: Path, address: str) -> None:
-    """The first answer within 1.5 s on an idle machine; here tests may share its cores, so twice that."""
+    """The first answer within 1.5 s on an idle machine; other tests may share the cores, so twice that here."""
+    press = "document.querySelector('[aria-label=\"Draw a 3\"]').click()"
+    # Pressed by the page itself, as soon as there is something to press.
+    tab.page.add_init_script(f"""
+      new MutationObserver((_, observer) => {{
+        if (document.querySelector('[aria-label="Draw a 3"]') && !document.querySelector("#inputs").hidden) {{
+          observer.disconnect();
+          {press};
+        }}
+      }}).observe(document, {{ childList: true, subtree: true, attributes: true }});
+    """)
     start = time.monotonic()
     tab.page.goto(address)
-    tab.page.evaluate("document.querySelector('[aria-label=\"Draw a 3\"]')?.click()")
-    while not tab.page.evaluate("document.querySelectorAll('.share').length"):
-        tab.page.evaluate("document.querySelector('#answer').textContent || document.querySelector('[aria-label=\"Draw a 3\"]')?.click()")
+    tab.page.wait_for_selector(".share")
     assert time.monotonic() - start < 3
     own = [path for path in page_folder.rglob("*") if path.is_file() and ".wasm" not in path.name]
     assert sum(path.stat().st_size for path in own if path.parent.name not in ("bundle", "examples")) < 300_000
@@ -180,8 +190,14 @@ def test_how_it_looks(chromium: Any, address: str, tmp_path: Path, look: str) ->
     tab.answers(3)
     page.screenshot(path=tmp_path / f"{look}.png", full_page=True)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")  # nothing scrolls sideways
-    assert min(page.evaluate("[...document.querySelectorAll('p, dt, dd, li')].map("
-                             "(e) => parseFloat(getComputedStyle(e).fontSize))")) >= 12
+    assert (
+        min(
+            page.evaluate(
+                "[...document.querySelectorAll('p, dt, dd, li')].map((e) => parseFloat(getComputedStyle(e).fontSize))"
+            )
+        )
+        >= 12
+    )
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (paper == "rgb(255, 255, 255)") == (look != "dark")
     assert tab.errors == []
@@ -245,9 +261,13 @@ def rgb_bundle(out: Path) -> Path:
     image = keras.Input((8, 8, 3), name="input")
     means = keras.layers.GlobalAveragePooling2D(name="means")(image)
     answer = keras.layers.Activation("softmax", name="output")(keras.layers.Rescaling(9.0, name="rescaling")(means))
-    data = np.random.default_rng(0).integers(0, 256, (64, 8, 8, 3), dtype=np.uint8)
+    data = np.random.default_rng(0).integers(0, 256, (300, 8, 8, 3), dtype=np.uint8)
     export(
-        keras.Model(image, answer, name="colours"), out, formats=["tflite-float32", "onnx-float32"], calibration=data,
-        preprocessing={"scale": 1 / 255}, labels=["red", "green", "blue"],
+        keras.Model(image, answer, name="colours"),
+        out,
+        formats=["tflite-float32", "onnx-float32"],
+        calibration=data,
+        preprocessing={"scale": 1 / 255},
+        labels=["red", "green", "blue"],
     )
     return out
