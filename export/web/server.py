@@ -21,7 +21,7 @@ _TYPES = {
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
-    extensions_map = http.server.SimpleHTTPRequestHandler.extensions_map | _TYPES  # noqa: RUF012 - the base's own form
+    extensions_map = http.server.SimpleHTTPRequestHandler.extensions_map | _TYPES
 
     def end_headers(self) -> None:
         self.send_header("Cache-Control", "no-cache")  # a page made anew is seen at once

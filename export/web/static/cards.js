@@ -68,7 +68,7 @@ export class Card {
   }
 
   time(milliseconds) {
-    const text = milliseconds < 1 ? `${(milliseconds * 1000).toFixed(0)} µs` : `${milliseconds.toPrecision(3)} ms`;
+    const text = milliseconds < 1 ? `${(milliseconds * 1000).toFixed(0)} µs` : `${Number(milliseconds.toPrecision(3))} ms`;
     this.latency.textContent = text;
   }
 }

@@ -3,7 +3,7 @@
 const ENGINES = { ".tflite": "LiteRT.js", ".onnx": "onnxruntime-web" };
 const REASONS = {
   ".param": "ncnn has no engine on this page: it runs TFLite and ONNX files. Run it with liteport predict.",
-  ".c": "This is C source for microcontrollers, not a file that an engine in a browser loads.",
+  ".cc": "This is C source for microcontrollers, not a file that an engine in a browser loads.",
 };
 
 const suffixOf = (variant) => /\.[^.]*$/.exec(variant.file)?.[0] ?? "";
