@@ -28,7 +28,7 @@ def liteport(*arguments: str | Path, **environment: str) -> subprocess.Completed
 def test_without_a_command_help_is_shown() -> None:
     call = liteport()
     assert (call.returncode, call.stderr) == (0, "")
-    for command in ("train", "export", "predict", "bench", "inspect", "doctor", "demo"):
+    for command in ("train", "export", "predict", "bench", "inspect", "web", "doctor", "demo"):
         assert f" {command} " in call.stdout
 
 

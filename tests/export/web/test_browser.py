@@ -142,6 +142,31 @@ def test_a_browser_without_relaxed_simd_takes_the_other_build(tab: Tab, address:
     assert any("litert-compat.wasm" in url for url in tab.requests)
 
 
+def test_a_page_from_another_machine_checks_too(tab: Tab, page_copy: Path) -> None:
+    """Over plain HTTP browsers keep their SubtleCrypto from it."""
+    tab.page.add_init_script("Object.defineProperty(crypto, 'subtle', { value: undefined })")
+    with served(page_copy) as address:
+        page = tab.open(address)
+        page.click("[aria-label='Draw a 6']")
+        assert tab.answers(3) == dict.fromkeys(IDS, "6")
+        path = page_copy / "bundle" / "tflite-int8.tflite"
+        path.write_bytes(path.read_bytes()[:-1] + b"x")
+        assert "tflite-int8.tflite" in tab.refused(address)
+
+
+def test_a_page_opened_as_a_file_says_what_to_do(tab: Tab, page_folder: Path) -> None:
+    assert "--serve" in tab.refused((page_folder / "index.html").as_uri())
+
+
+def test_an_engine_that_is_missing_is_told_and_the_others_go_on(tab: Tab, page_copy: Path) -> None:
+    (page_copy / "engines" / "onnx.wasm.gz").unlink()
+    with served(page_copy) as address:
+        page = tab.open(address)
+        assert "onnx-int8: onnx.wasm.gz cannot be fetched" in page.inner_text("#refused")
+        page.click("[aria-label='Draw a 1']")
+        assert tab.answers(2) == {"tflite-float32": "1", "tflite-int8": "1"}
+
+
 def test_what_is_no_image_is_told_and_the_page_goes_on(tab: Tab, address: str, tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("no image")
