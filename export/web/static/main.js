@@ -92,6 +92,8 @@ async function answer(entry, { pixels, answers }) {
 async function ask(pixels) {
   const question = (current = { pixels, answers: [] });
   preview(pixels);
+  find("answer").textContent = "";
+  find("answer").classList.add("asking");
   for (const entry of [...loaded]) {
     if (current !== question) return;
     await answer(entry, question);
@@ -165,6 +167,7 @@ function prepareInputs() {
 }
 
 function forget() {
+  find("answer").classList.remove("asking");
   current = given = null;
   find("answer").textContent = "";
   find("preview-part").hidden = true;

@@ -15,8 +15,12 @@ export function makeSheet(canvas, pen, onDrawn, onCleared) {
   const line = (from, to) => {
     context.beginPath();
     context.moveTo(from[0] * size, from[1] * size);
-    context.lineTo(to[0] * size, to[1] * size); // of no length it is a dot
+    context.lineTo(to[0] * size, to[1] * size);
     context.stroke();
+    context.beginPath(); // a line of no length is not drawn, and a tap is a dot
+    context.arc(to[0] * size, to[1] * size, (size * WIDTH) / 2, 0, 2 * Math.PI);
+    context.fillStyle = "#000";
+    context.fill();
   };
   const sheet = {
     image: () => ({ height: size, width: size, data: context.getImageData(0, 0, size, size).data }),

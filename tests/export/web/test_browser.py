@@ -262,6 +262,19 @@ def with_digest(fields: dict[str, Any]) -> str:
     return json.dumps({"digest": _digest(content), **content})
 
 
+def test_a_phone_is_drawn_on_by_finger(chromium: Any, address: str) -> None:
+    """Taps too: each is a dot, and the page does not scroll away under the finger."""
+    tab = Tab(chromium, **LOOKS["phone"])
+    page = tab.open(address)
+    box = page.locator("#sheet").bounding_box()
+    for place in range(12):
+        page.touchscreen.tap(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * (0.2 + place * 0.05))
+    page.wait_for_function("document.querySelector('#answer').textContent.startsWith('1')")
+    assert page.evaluate("getComputedStyle(document.querySelector('#sheet')).touchAction") == "none"
+    assert tab.errors == []
+    tab.context.close()
+
+
 def test_a_model_of_colours_has_no_sheet(tab: Tab, tmp_path: Path) -> None:
     """Three channels by the same files would not do: a model of its own, the mean of each channel as its classes."""
     bundle = rgb_bundle(tmp_path / "bundle")
