@@ -7,7 +7,7 @@ BUNDLE ?= demo/bundle
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test docs readme release examples tools test-arm test-arm-quick measure measure-bench lint types sync clean
+.PHONY: help demo test docs readme release examples tools test-arm test-arm-quick measure measure-bench measure-web lint types sync clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -27,6 +27,7 @@ readme: demo  ## Measure the demo, and write its figures, plot and report's pict
 release: lint types docs test  ## Check all that a release needs, and say what is left to do by hand
 	rm -rf build/dist build/try
 	$(BIN)/python -m build --quiet --outdir build/dist
+	rm -rf liteport.egg-info # Python would take it for an installation, in this folder
 	$(BIN)/python -m twine check --strict build/dist/*
 	grep -q "^## $(VERSION) " CHANGELOG.md || { echo "CHANGELOG.md has no section '## $(VERSION) - DATE'"; exit 1; }
 	grep -q "^version: $(VERSION)$$" CITATION.cff || { echo "CITATION.cff is not of version $(VERSION)"; exit 1; }
@@ -62,6 +63,9 @@ measure: sync  ## Measure the runtime beside bare engines, on the demo's bundle 
 
 measure-bench: sync  ## Measure the benchmark itself: false alarms, planted slowdowns, agreement with bare loops, time
 	$(BIN)/python tests/measure/benchmarks.py $(BUNDLE)
+
+measure-web: sync  ## Measure how soon the page in the browser gives its first answer, and what it weighs
+	$(BIN)/python tests/measure/web.py $(BUNDLE)
 
 lint: sync  ## Check style, formatting and which package may import which
 	$(BIN)/ruff check

@@ -52,8 +52,8 @@ def test_the_wheel_is_small_and_has_one_top_level_name(wheel: Path) -> None:
     assert not [name for name in names if name.endswith(".npz")]
     beside_code = ("reports/page.css", "reports/page.js", "devices/instructions.c")
     assert {f"liteport/benchmarks/{name}" for name in beside_code} <= set(names)
-    page = {path.name for path in (ROOT / "export" / "web" / "static").iterdir()}
-    assert {f"liteport/export/web/static/{name}" for name in page} <= set(names)
+    for folder in ("export/web/static", "export/web/licenses"):
+        assert {f"liteport/{folder}/{path.name}" for path in (ROOT / folder).iterdir()} <= set(names)
     # What a device uses: the runtime and the modules that all packages share. The rest of the wheel is as large again,
     # and numpy and an engine, which it brings, are a hundred times that.
     tools = ("liteport/train/", "liteport/export/", "liteport/benchmarks/")

@@ -49,7 +49,7 @@ class Engine:
         name: What the page calls it.
         package: The package's name.
         version: The one that was tried.
-        license: Its licence, and where to read it.
+        license: The name of its text in `licenses/`, which goes with every copy; the archives have none.
         suffix: Of the model files that it runs.
         integrity: The registry's digest of the archive, SHA-512 in base64.
         files: What a page needs of it.
@@ -73,7 +73,7 @@ ENGINES = (
         name="LiteRT.js",
         package="@litertjs/core",
         version="2.5.3",
-        license="Apache License 2.0, https://github.com/google-ai-edge/LiteRT/blob/main/LICENSE",
+        license="Apache-2.0",
         suffix=".tflite",
         integrity="PlGmbMOq9WitX7FO0jhbdJw9GthatsyuCQXjTt/wJZo0FLaw48q4tz8IwqgqCIkviYGr9OFDL1kCnN4nzWoyJQ==",
         files=(
@@ -103,7 +103,7 @@ ENGINES = (
         name="onnxruntime-web",
         package="onnxruntime-web",
         version="1.30.0",
-        license="MIT License, https://github.com/microsoft/onnxruntime/blob/main/LICENSE",
+        license="MIT",
         suffix=".onnx",
         integrity="q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ==",
         files=(

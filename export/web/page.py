@@ -116,6 +116,7 @@ def _write_own_files(folder: Path, examples: list[str], engines: Sequence[Engine
     )
     html = html.replace("@FOOTER@", escape(f"Made by liteport. Computed by {' and '.join(map(str, engines))}."))
     (folder / MARKER).write_text(html, encoding="utf-8")
-    notes = "\n".join(f"{engine}: {engine.license}" for engine in engines)
-    text = f"The engines of this page, as published on npm; those that end in .gz are packed.\n\n{notes}\n"
-    (folder / "engines" / "README.txt").write_text(text, encoding="utf-8")
+    texts = files(__package__).joinpath("licenses")
+    for engine in engines:
+        name = f"{engine.name}.LICENSE.txt"
+        (folder / "engines" / name).write_bytes(texts.joinpath(f"{engine.license}.txt").read_bytes())

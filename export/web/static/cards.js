@@ -64,7 +64,7 @@ export class Card {
     if (this.isReference) return;
     this.asked += 1;
     this.agreed += best(probabilities, 1)[0] === expected ? 1 : 0;
-    this.agreement.textContent = `${this.agreed} of ${this.asked} (${((100 * this.agreed) / this.asked).toFixed(0)} %)`;
+    this.agreement.textContent = `${this.agreed} of ${this.asked}`;
   }
 
   time(milliseconds) {

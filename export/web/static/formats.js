@@ -1,8 +1,10 @@
 // Which engine runs a variant's file here, and why others are not run.
 
 const ENGINES = { ".tflite": "LiteRT.js", ".onnx": "onnxruntime-web" };
+const other = (engine) => `${engine} has no engine on this page: it runs TFLite and ONNX files. Run it with liteport predict.`;
 const REASONS = {
-  ".param": "ncnn has no engine on this page: it runs TFLite and ONNX files. Run it with liteport predict.",
+  ".param": other("ncnn"),
+  ".mnn": other("MNN"),
   ".cc": "This is C source for microcontrollers, not a file that an engine in a browser loads.",
 };
 

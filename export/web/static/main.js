@@ -4,6 +4,7 @@ import { BundleError, loadFiles, loadManifest } from "./bundle.js";
 import { best, Card, refusal } from "./cards.js";
 import { engineOf, reasonOf } from "./formats.js";
 import { showExamples, watchFiles } from "./inputs.js";
+import { answerFromKept, keepLoaded } from "./keep.js";
 import { makeSheet } from "./paper-canvas.js";
 import { decoded, PictureError, pixelsOf } from "./picture.js";
 import { hasSimd } from "./simd.js";
@@ -49,6 +50,13 @@ async function start() {
   performance.mark("loaded");
   tell("");
   await measure();
+  await keep();
+}
+
+// Where there is no place for it, or the network has just gone, the page runs on without.
+async function keep() {
+  await Promise.all([answerFromKept(), keepLoaded(), call("keep")]).catch(() => {});
+  performance.mark("kept");
 }
 
 function describe() {

@@ -1,5 +1,6 @@
 // The engines' own thread: drawing stays smooth while they are loaded, and while they compute.
 
+import { keepLoaded } from "./keep.js";
 import { medianLatency, openVariant, warm } from "./variant.js";
 
 const opened = new Map(); // functions from pixels to probabilities, by variant
@@ -11,6 +12,7 @@ const WORK = {
     opened.set(variant.id, predict);
   },
   ask: (id, pixels) => opened.get(id)(pixels),
+  keep: keepLoaded,
   measure: (id, pixels) => medianLatency(opened.get(id), pixels),
 };
 

@@ -58,6 +58,8 @@ def test_a_page_is_whole(no_engines: Path, tmp_path: Path, capsys: pytest.Captur
     html = (out / "index.html").read_text(encoding="utf-8")
     assert "@litertjs/core" in html
     assert "@PAGE@" not in html
+    licences = {path.name: path.read_text().strip().split("\n")[0] for path in out.glob("engines/*LICENSE.txt")}
+    assert licences == {"LiteRT.js.LICENSE.txt": "Apache License", "onnxruntime-web.LICENSE.txt": "MIT License"}
     assert "//" not in html.replace("<!doctype", "")  # nothing from elsewhere
     for script in out.glob("*.js"):
         assert "http:" not in script.read_text() + html
