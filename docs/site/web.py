@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import threading
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import sync_playwright
 
@@ -17,7 +18,7 @@ from liteport.export.web.server import make_server
 ROOT = Path(__file__).resolve().parent.parent.parent
 PICTURE = ROOT / "docs" / "images" / "web.png"
 STROKES = [[(0.3, 0.3), (0.42, 0.2), (0.62, 0.22), (0.68, 0.36), (0.52, 0.55), (0.3, 0.8), (0.72, 0.78)]]
-SIZE = {"width": 1180, "height": 640}
+SIZE: Any = {"width": 1180, "height": 640}
 
 
 def main() -> None:
@@ -31,7 +32,7 @@ def main() -> None:
             with playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"]) as browser:
                 page = browser.new_page(viewport=SIZE)
                 page.goto(f"http://localhost:{server.server_port}/")
-                box = page.locator("#sheet").bounding_box() or {}
+                box: Any = page.locator("#sheet").bounding_box()
                 for points in STROKES:
                     places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
                     page.mouse.move(*places[0])
