@@ -45,10 +45,10 @@ examples: sync  ## Train and export the bundles in examples/ anew: some ten minu
 			--format tflite-float32 --format tflite-int8 --format onnx-int8 || exit 1; \
 	done
 
-tools:  ## Install what some tests need of Debian and are skipped without: a browser, npm and an SSH server (as root)
-	@for program in chromium npm sshd; do PATH="$$PATH:/usr/sbin" command -v $$program > /dev/null || missing=1; done; \
+tools:  ## Install what some tests need of Debian and are skipped without: a browser and an SSH server (as root)
+	@for program in chromium sshd; do PATH="$$PATH:/usr/sbin" command -v $$program > /dev/null || missing=1; done; \
 	if [ -n "$$missing" ]; then apt-get update -qq && \
-		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium npm openssh-server; fi
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium openssh-server; fi
 
 test-arm: sync  ## Run the runtime's tests on emulated 64-bit and 32-bit Arm, and compare predictions with this machine's
 	$(BIN)/python tests/arm/build.py --for-tests aarch64 armv7l

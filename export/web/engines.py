@@ -1,8 +1,9 @@
 """The engines that run models in browsers: which, from where, and proof that they are those we tried.
 
 They come from npm as they were published, once, and are kept packed in a folder of the user's cache, which
-LITEPORT_WEB_CACHE moves. Each archive is checked against the registry's digest before anything is taken from it, and
-each file against its own whenever a page is made.
+LITEPORT_WEB_CACHE moves. The program npm fetches them, as it knows the user's registry and proxy; where it is not
+installed they are asked of the public registry. Each archive is checked against the registry's digest before anything
+is taken from it, and each file against its own whenever a page is made.
 """
 
 import base64
@@ -13,17 +14,20 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import urllib.request
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from liteport.errors import BackendError, IntegrityError, MissingDependencyError
+from liteport.errors import BackendError, IntegrityError
 from liteport.files import replacing
 from liteport.terminal import ProgressCallback, no_progress
 
 _TIMEOUT = 600  # seconds for one archive of 30 MB
+_SILENCE = 30  # seconds without a byte, after which a server counts as gone
 _PACKED = ".gz"
+_REGISTRY = "https://registry.npmjs.org"
 
 
 @dataclass(frozen=True)
@@ -138,9 +142,8 @@ def add_engines(folder: Path, engines: Sequence[Engine], progress: ProgressCallb
         progress: Called as packages arrive.
 
     Raises:
-        MissingDependencyError: If npm is needed and not installed.
-        BackendError: If npm cannot fetch a package.
-        IntegrityError: If what npm fetched is not what we tried.
+        BackendError: If a package cannot be fetched.
+        IntegrityError: If what was fetched is not what we tried.
         OSError: If the cache or the folder cannot be written to.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -165,15 +168,13 @@ def _is_right(path: Path, file: EngineFile) -> bool:
 
 
 def _fetch(engine: Engine, kept: Path) -> None:
-    npm = shutil.which("npm")
-    if npm is None:
-        raise MissingDependencyError(
-            f"npm is not installed, which fetches {engine}; install Node.js, or point LITEPORT_WEB_CACHE to a folder "
-            "that another machine has filled"
-        )
     kept.mkdir(parents=True, exist_ok=True)
+    npm = shutil.which("npm")
     with tempfile.TemporaryDirectory(prefix="liteport-web-") as folder:
-        _pack(npm, engine, Path(folder))
+        if npm is None:
+            _download(engine, Path(folder) / "package.tgz")
+        else:
+            _pack(npm, engine, Path(folder))
         archive = next(Path(folder).glob("*.tgz"), None)
         content = b"" if archive is None else archive.read_bytes()
         found = base64.b64encode(hashlib.sha512(content).digest()).decode()
@@ -199,6 +200,19 @@ def _pack(npm: str, engine: Engine, folder: Path) -> None:
             f"npm cannot fetch {engine} (exit code {done.returncode}); is there a network? "
             f"npm view {engine.package}@{engine.version} says more"
         )
+
+
+def _download(engine: Engine, path: Path) -> None:
+    name = engine.package.rpartition("/")[2]
+    url = f"{_REGISTRY}/{engine.package}/-/{name}-{engine.version}.tgz"
+    try:
+        with urllib.request.urlopen(url, timeout=_SILENCE) as answer, path.open("wb") as file:  # noqa: S310 (HTTPS)
+            shutil.copyfileobj(answer, file)
+    except OSError as error:  # of the network, or the server's refusal
+        raise BackendError(
+            f"cannot fetch {url}: {getattr(error, 'reason', error)}; install npm, if a registry of your own is to be "
+            "asked, or point LITEPORT_WEB_CACHE to a folder that another machine has filled"
+        ) from error
 
 
 def _unpack(archive: Path, engine: Engine, kept: Path) -> None:

@@ -45,8 +45,7 @@ def write_page(
             an example is no image.
         IntegrityError: If the bundle is damaged, or an engine is not the one we tried.
         AlreadyExistsError: If something is at `out` and `force` is off.
-        MissingDependencyError: If npm is needed and not installed.
-        BackendError: If npm cannot fetch an engine.
+        BackendError: If an engine cannot be fetched.
         OSError: If something cannot be written.
     """
     read = read_bundle(bundle)

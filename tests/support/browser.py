@@ -17,12 +17,10 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 
 def needs_browser() -> None:
-    """Skips a test, and says why, where there is no browser, no Playwright or no npm."""
+    """Skips a test, and says why, where there is no browser or no Playwright."""
     if CHROMIUM is None:
         pytest.skip("there is no Chromium here; make tools installs it")
     pytest.importorskip("playwright.sync_api", reason="Playwright is not installed; pip install playwright")
-    if shutil.which("npm") is None:
-        pytest.skip("there is no npm here, which fetches the engines")
 
 
 @contextmanager
@@ -39,7 +37,7 @@ def served(folder: Path) -> Iterator[str]:
 
 
 def page_of(bundle: Path, out: Path, **options: Any) -> Path:
-    """Makes a page, or skips where npm reaches no registry."""
+    """Makes a page, or skips where no registry is reached."""
     needs_browser()
     try:
         write_page(bundle, out, **options)

@@ -1,12 +1,16 @@
 """What `liteport web` writes and refuses, without a browser."""
 
+import base64
 import gzip
 import hashlib
+import io
 import json
 import re
 import shutil
+import tarfile
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +22,6 @@ from liteport.errors import (
     BackendError,
     IntegrityError,
     InvalidInputError,
-    MissingDependencyError,
     NotFoundError,
 )
 from liteport.export.web import engines, page, write_page
@@ -118,11 +121,50 @@ def test_examples_are_checked(no_engines: Path, tmp_path: Path) -> None:
         write_page(FAST, tmp_path / "page", examples=[tmp_path / "notes.txt"])
 
 
-def test_without_npm_or_network_one_line_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder that is asked instead of npm's registry, where npm is not installed, for a cache that is empty."""
+    folder = tmp_path / "registry"
+    folder.mkdir()
     monkeypatch.setenv("LITEPORT_WEB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(MissingDependencyError, match="npm is not installed"):
+    with served(folder) as address:
+        monkeypatch.setattr(engines, "_REGISTRY", address.rstrip("/"))
+        yield folder
+
+
+def test_without_npm_the_registry_is_asked(registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BackendError, match=r"cannot fetch http.*core-2\.5\.3\.tgz: .*LITEPORT_WEB_CACHE"):
         write_page(FAST, tmp_path / "page")
+    small = []
+    for engine in engines.ENGINES:
+        path = registry / engine.package / "-" / f"{engine.package.rpartition('/')[2]}-{engine.version}.tgz"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(archive := packed(engine))
+        integrity = base64.b64encode(hashlib.sha512(archive).digest()).decode()
+        known = tuple(replace(file, sha256=hashlib.sha256(file.name.encode()).hexdigest()) for file in engine.files)
+        small.append(replace(engine, integrity=integrity, files=known))
+    with pytest.raises(IntegrityError, match="is not the one we tried"):
+        write_page(FAST, tmp_path / "page")
+    monkeypatch.setattr(page, "ENGINES", tuple(small))
+    write_page(FAST, tmp_path / "page")
+    assert (tmp_path / "page" / "engines" / "onnx.mjs").read_bytes() == b"onnx.mjs"
+
+
+def packed(engine: engines.Engine) -> bytes:
+    """An archive as npm has it, of files that hold their own names."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w:gz") as tar:
+        for file in engine.files:
+            entry = tarfile.TarInfo(file.member)
+            entry.size = len(file.name)
+            tar.addfile(entry, io.BytesIO(file.name.encode()))
+    return made.getvalue()
+
+
+def test_what_npm_cannot_fetch_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LITEPORT_WEB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(tmp_path))
     npm(tmp_path, "exit 1")
     with pytest.raises(BackendError, match="npm cannot fetch @litertjs/core"):
         write_page(FAST, tmp_path / "page")
@@ -139,9 +181,10 @@ def npm(folder: Path, line: str) -> None:
 
 def test_a_damaged_cache_is_not_used(no_engines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(engines, "_REGISTRY", "http://localhost:9")  # nothing answers there
     for content in (b"", b"\x1f\x8b\x08\x00", gzip.compress(b"other")):
         (no_engines / "litertjs-core-2.5.3" / "litert.js.gz").write_bytes(content)
-        with pytest.raises(MissingDependencyError):
+        with pytest.raises(BackendError, match="cannot fetch"):
             write_page(FAST, tmp_path / "page")
 
 
