@@ -1,5 +1,6 @@
 """What long work shows: a bar on a terminal, plain lines elsewhere, and no chatter of other libraries."""
 
+import logging
 import os
 import sys
 import tempfile
@@ -83,7 +84,8 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
 def muted() -> Iterator[None]:
     """Keeps other libraries' warnings, and what their native code writes, off the terminal.
 
-    TensorFlow's converter writes to the file descriptors themselves, past Python's `sys.stderr`.
+    TensorFlow's converter writes to the file descriptors themselves, past Python's `sys.stderr`. In a notebook it is
+    the other way round: TensorFlow logs what it otherwise keeps to itself, and `sys.stderr` is no file descriptor.
     With LITEPORT_DEBUG set nothing is hidden.
     """
     if os.environ.get("LITEPORT_DEBUG"):
@@ -92,6 +94,8 @@ def muted() -> Iterator[None]:
     sys.stdout.flush()
     sys.stderr.flush()
     saved = os.dup(1), os.dup(2)
+    logged_above = logging.root.manager.disable
+    logging.disable(max(logged_above, logging.WARNING))
     try:
         with tempfile.TemporaryFile() as sink, warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -99,6 +103,7 @@ def muted() -> Iterator[None]:
             os.dup2(sink.fileno(), 2)
             yield
     finally:
+        logging.disable(logged_above)
         _restore(*saved)
 
 

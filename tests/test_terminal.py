@@ -1,3 +1,5 @@
+import io
+import logging
 import os
 import subprocess
 import sys
@@ -110,3 +112,21 @@ def test_output_comes_back_however_silence_ends(
     monkeypatch.undo()
     os.write(2, b"heard")
     assert capfd.readouterr().err.endswith("heard")
+
+
+def test_what_a_library_logs_in_a_notebook_is_kept_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LITEPORT_DEBUG", raising=False)
+    written = io.StringIO()  # as a notebook's standard error, no file descriptor
+    handler = logging.StreamHandler(written)
+    logger = logging.getLogger("chatty")
+    monkeypatch.setattr(logger, "handlers", [handler])
+    monkeypatch.setattr(logger, "propagate", False)
+    logger.warning("before")
+    with muted():
+        logger.warning("hidden")
+        with muted():
+            logger.warning("hidden")
+        logger.error("an error")
+        logger.warning("hidden")
+    logger.warning("after")
+    assert written.getvalue() == "before\nan error\nafter\n"
