@@ -7,7 +7,7 @@ BUNDLE ?= demo/bundle
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test docs readme release examples tools test-arm test-arm-quick measure measure-bench measure-web lint types sync clean
+.PHONY: help demo test docs tutorial readme release examples tools test-arm test-arm-quick measure measure-bench measure-web lint types sync clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -20,6 +20,9 @@ test: sync  ## Run the tests
 
 docs: sync  ## Build the documentation's pages, strictly: build/site/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+tutorial: sync  ## Run the notebook docs/tutorial.md, and keep its outputs for the documentation: some five minutes
+	$(BIN)/python docs/site/tutorial.py
 
 readme: demo  ## Measure the demo, and write its figures, plot and report's picture into README.md
 	$(BIN)/python docs/site/readme.py

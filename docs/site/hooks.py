@@ -2,15 +2,18 @@
 
 import importlib
 import inspect
+import json
 import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import tutorial  # beside this file
 import typer
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 from liteport.runtime.cli import build_app
 
@@ -33,9 +36,21 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Takes the mark off the blocks that the tests run, which is no name of a language."""
+def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
+    """Shows a notebook's outputs; takes the mark off the blocks that the tests run, which is no name of a language."""
+    if page.file.src_uri == tutorial.NOTEBOOK.name:
+        markdown = _with_outputs(markdown)
     return _TO_DOCS.sub("](", _RUN.sub("```python", markdown))
+
+
+def _with_outputs(markdown: str) -> str:
+    """Warns where the outputs are not those of this notebook, or are not there."""
+    try:
+        index = json.loads((tutorial.FOLDER / tutorial.INDEX).read_text(encoding="utf-8"))
+        return tutorial.with_outputs(markdown, index)
+    except (OSError, ValueError) as error:
+        _log.warning("%s", error)
+        return markdown
 
 
 def _module(name: str) -> Iterator[str]:
