@@ -18,8 +18,9 @@ demo: sync  ## Train, export, predict and bench on MNIST; everything lands in de
 test: sync  ## Run the tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
+# Without --quiet: with it MkDocs counts no warnings, and so no build is strict.
 docs: sync  ## Build the documentation's pages, strictly: build/site/index.html
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 tutorial: sync  ## Run the notebook docs/tutorial.md, and keep its outputs for the documentation: some five minutes
 	$(BIN)/python docs/site/tutorial.py

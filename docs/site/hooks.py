@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 MODULES = ("train", "export", "runtime", "benchmarks", "errors")
 _RUN = re.compile(r"^```python run$", re.MULTILINE)
 _TO_DOCS = re.compile(r"\]\(docs/")
-_log = logging.getLogger("mkdocs.hooks.liteport")  # what is warned of there ends a strict build
+# Errors end a strict build; so do warnings, but with --quiet MkDocs counts none.
+_log = logging.getLogger("mkdocs.hooks.liteport")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -44,12 +45,12 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
 
 
 def _with_outputs(markdown: str) -> str:
-    """Warns where the outputs are not those of this notebook, or are not there."""
+    """Tells where the outputs are not those of this notebook, or are not there."""
     try:
         index = json.loads((tutorial.FOLDER / tutorial.INDEX).read_text(encoding="utf-8"))
         return tutorial.with_outputs(markdown, index)
     except (OSError, ValueError) as error:
-        _log.warning("%s", error)
+        _log.error("%s", error)
         return markdown
 
 
@@ -63,7 +64,7 @@ def _module(name: str) -> Iterator[str]:
         if inspect.ismodule(value) or not told_here:
             continue
         if callable(value) and not value.__doc__:
-            _log.warning("%s.%s has no docstring", name, member)
+            _log.error("%s.%s has no docstring", name, member)
         yield f"::: {name}.{member}\n"
 
 
