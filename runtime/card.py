@@ -120,7 +120,14 @@ class InputInfo:
 
 @dataclass(frozen=True)
 class OutputInfo:
-    """An output of the model: of a classifier (None, classes), the last activation, class names where known."""
+    """An output of the model.
+
+    Attributes:
+        name: Its name in every variant.
+        shape: Batch first; of a classifier (None, classes).
+        activation: What computes it: "softmax", "sigmoid", "linear" (logits) or "other".
+        labels: The classes' names in their order; None where they are not known.
+    """
 
     name: str
     shape: tuple[int | None, ...]

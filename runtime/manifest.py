@@ -72,7 +72,12 @@ class Variant:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A format that was asked for as one of all and that this model cannot take, and why."""
+    """A format that was asked for as one of all and that this model cannot take.
+
+    Attributes:
+        id: Its variant's.
+        reason: Why.
+    """
 
     id: str
     reason: str

@@ -11,7 +11,14 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class SourceInfo:
-    """Where the bundle came from: the Keras model's file, the versions that converted it, and its training."""
+    """Where the bundle came from.
+
+    Attributes:
+        file: The Keras model's file name, or its SavedModel folder's; None of a live model.
+        sha256: Of that file; of a SavedModel that of `saved_model.pb`. None of a live model.
+        versions: Of the packages that converted it, by name.
+        training: What `liteport train` recorded of it, abridged; None where it did not train it.
+    """
 
     file: str | None
     sha256: str | None
@@ -154,7 +161,13 @@ class Selection:
 
 @dataclass(frozen=True)
 class FileInfo:
-    """A file of a bundle."""
+    """A file of a bundle.
+
+    Attributes:
+        file: Its name in the bundle.
+        sha256: Of its content.
+        size_bytes: Of its content.
+    """
 
     file: str
     sha256: str

@@ -9,21 +9,43 @@ from jsonschema import Draft202012Validator
 from made_report import made_report
 
 from liteport.benchmarks import json_schema
-from liteport.benchmarks.json_schema import report_schema
+from liteport.benchmarks.json_schema import SCHEMAS, main, manifest_schema, report_schema
+from liteport.errors import InvalidInputError
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "report.schema.json"
+ROOT = Path(__file__).parents[2]
+EXAMPLES = [ROOT / "examples" / name / "manifest.json" for name in ("tiny", "fast")]
+
+
+def document(name: str) -> Any:
+    return json.loads((ROOT / "docs" / f"{name}.schema.json").read_text(encoding="utf-8"))
+
+
+def validator_of(name: str) -> Draft202012Validator:
+    Draft202012Validator.check_schema(schema := document(name))
+    return Draft202012Validator(schema)
 
 
 @pytest.fixture(scope="module")
 def validator() -> Draft202012Validator:
-    schema = json.loads(DOCUMENT.read_text(encoding="utf-8"))
-    Draft202012Validator.check_schema(schema)
-    return Draft202012Validator(schema)
+    return validator_of("report")
 
 
-def test_the_document_is_what_the_classes_say() -> None:
-    written = json.loads(DOCUMENT.read_text(encoding="utf-8"))
-    assert written == report_schema(), "run: python -m liteport.benchmarks.json_schema > docs/report.schema.json"
+@pytest.fixture(scope="module")
+def manifests() -> Draft202012Validator:
+    return validator_of("manifest")
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_the_document_is_what_the_classes_say(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    main(name)
+    assert json.loads(capsys.readouterr().out) == SCHEMAS[name]()
+    command = f"python -m liteport.benchmarks.json_schema {name} > docs/{name}.schema.json"
+    assert document(name) == SCHEMAS[name](), f"run: {command}"
+
+
+def test_an_unknown_schema_is_told() -> None:
+    with pytest.raises(InvalidInputError, match="did you mean 'manifest'"):
+        main("manifst")
 
 
 def test_a_report_is_valid(validator: Draft202012Validator) -> None:
@@ -62,6 +84,48 @@ def test_every_field_is_explained_where_its_class_explains_any() -> None:
     plain = {"Interval", "Percentiles"}
     for name, definition in schema["$defs"].items():
         assert name in plain or all("description" in field for field in definition["properties"].values()), name
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.parent.name)
+def test_a_manifest_is_valid(path: Path, manifests: Draft202012Validator) -> None:
+    assert not list(manifests.iter_errors(json.loads(path.read_text(encoding="utf-8"))))
+
+
+def test_the_manifest_of_all_variants_is_valid(tiny_bundle: Path, manifests: Draft202012Validator) -> None:
+    manifest = json.loads((tiny_bundle / "manifest.json").read_text(encoding="utf-8"))
+    assert any(variant["more_files"] for variant in manifest["variants"])  # of c-array, and of ncnn's
+    assert not list(manifests.iter_errors(manifest))
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        (lambda manifest: manifest.update(schema_version=2), "schema_version"),
+        (lambda manifest: manifest.update(digest="0"), "digest"),
+        (lambda manifest: manifest.pop("refused"), ""),
+        (lambda manifest: manifest.update(more=1), ""),
+        (lambda manifest: manifest["source"].update(versions=[]), "source/versions"),
+        (lambda manifest: manifest["input"]["shape"].append(0.5), "input/shape"),
+        (lambda manifest: manifest["input"]["preprocessing"].update(scale="1/255"), "input/preprocessing/scale"),
+        (lambda manifest: manifest["variants"][1]["inputs"][0].update(zero_point="0"), "variants/1/inputs/0"),
+        (lambda manifest: manifest["variants"][0].pop("sha256"), "variants/0"),
+    ],
+)
+def test_what_is_no_manifest_is_not(
+    change: Callable[[Any], object], where: str, manifests: Draft202012Validator
+) -> None:
+    manifest = json.loads(EXAMPLES[0].read_text(encoding="utf-8"))
+    change(manifest)
+    (error,) = manifests.iter_errors(manifest)
+    assert "/".join(map(str, error.absolute_path)).startswith(where)
+
+
+def test_every_field_of_a_manifest_is_explained() -> None:
+    schema = manifest_schema()
+    for name, definition in {"Manifest": schema, **schema["$defs"]}.items():
+        fields = {field: "description" in entry for field, entry in definition["properties"].items()}
+        fields.pop("schema_version", None)
+        assert all(fields.values()), (name, fields)
 
 
 @dataclass
