@@ -27,14 +27,18 @@ _log = logging.getLogger("mkdocs.hooks.liteport")
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds the pages that are made."""
-    pages = {
+    for name, text in made_pages().items():
+        files.append(File.generated(config, name, content=text))
+    return files
+
+
+def made_pages() -> dict[str, str]:
+    """Returns the Markdown of the pages that lie in no file of their own, by their path among the pages."""
+    return {
         "contributing.md": (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"),
         "reference/commands.md": "\n".join(_commands()),
         **{f"reference/{name}.md": "\n".join(_module(f"liteport.{name}")) for name in MODULES},
     }
-    for name, text in pages.items():
-        files.append(File.generated(config, name, content=text))
-    return files
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
