@@ -41,9 +41,9 @@ def read_lone_file(path: Path) -> LoneFile:
     """
     content = read_model(path, _MOST_BYTES)
     card = _card(content, path)
+    check_structure(content, path.suffix)  # whoever writes a file can write a card and its digest too
     if card is not None:
         return LoneFile(content, card, stateful=False)  # the export refuses layers that would be
-    check_structure(content, path.suffix)
     return LoneFile(content, None, is_stateful(content, path.suffix))
 
 

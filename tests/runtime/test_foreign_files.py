@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from liteport.errors import IntegrityError, InvalidInputError
+from liteport.export.embedding import embed
 from liteport.export.tflite_parts import take_apart
 from liteport.runtime import Model, load
 from liteport.runtime.cli import run
+from liteport.runtime.embedded import read_embedded
 from liteport.runtime.state import is_stateful
 
 WriteOnnx = Callable[..., Path]
@@ -153,3 +155,19 @@ def test_variables_are_found(tiny_bundle: Path) -> None:
     assert not is_stateful((tiny_bundle / "onnx-float32.onnx").read_bytes(), ".onnx")
     with pytest.raises(IntegrityError, match="expected b'TFL3'"):
         is_stateful(b"", ".tflite")
+
+
+def test_a_card_does_not_spare_a_file_the_check(tiny_bundle: Path, tmp_path: Path) -> None:
+    """Its digest is that of whoever wrote it: LiteRT crashes on a filter that is not there."""
+    content = (tiny_bundle / "tflite-int8.tflite").read_bytes()
+    card = read_embedded(content, ".tflite")
+    assert card is not None
+
+    def without_a_filter(model: Any) -> None:
+        first = next(op for op in model.subgraphs[0].operators if len(op.inputs) == 3)
+        first.inputs = [int(first.inputs[0]), -1, int(first.inputs[2])]
+
+    path = tmp_path / "hostile.tflite"
+    path.write_bytes(embed(changed(take_apart(content).model, without_a_filter), ".tflite", card))
+    with pytest.raises(IntegrityError, match="CONV_2D, lacks an input"):
+        load(path)
