@@ -2,6 +2,7 @@
 
 import json
 from base64 import b64encode
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,22 @@ async ([id, text, size]) => {
 """
 
 
+@pytest.fixture(scope="module")
+def shared(chromium: Any, address: str) -> Iterator[Tab]:
+    """A tab with the page open: to load its engines takes two seconds of a processor."""
+    tab = Tab(chromium)
+    tab.open(address)
+    yield tab
+    tab.context.close()
+
+
+@pytest.fixture
+def opened(shared: Tab) -> Tab:
+    """The same tab for each test that leaves nothing behind but answers."""
+    shared.page.click("#clear")
+    return shared
+
+
 def draw(page: Any, strokes: list[list[tuple[float, float]]]) -> None:
     page.locator("#sheet").scroll_into_view_if_needed()
     box = page.locator("#sheet").bounding_box()
@@ -53,8 +70,8 @@ def draw(page: Any, strokes: list[list[tuple[float, float]]]) -> None:
         page.mouse.up()
 
 
-def test_strokes_by_mouse_are_recognised(tab: Tab, address: str) -> None:
-    page = tab.open(address)
+def test_strokes_by_mouse_are_recognised(opened: Tab) -> None:
+    tab, page = opened, opened.page
     for label, strokes in STROKES.items():
         page.click("#clear")
         draw(page, strokes)
@@ -70,18 +87,17 @@ def test_strokes_by_mouse_are_recognised(tab: Tab, address: str) -> None:
 
 
 @pytest.mark.parametrize("variant", IDS)
-def test_the_page_computes_what_the_runtime_computes(tab: Tab, address: str, variant: str) -> None:
+def test_the_page_computes_what_the_runtime_computes(opened: Tab, variant: str) -> None:
     images: NDArray[np.uint8] = load_dataset("mnist").test.images[:200]
-    page = tab.open(address)
-    found = np.array(page.evaluate(ASK_ALL, [variant, b64encode(images.tobytes()).decode(), images[0].size]))
+    found = np.array(opened.page.evaluate(ASK_ALL, [variant, b64encode(images.tobytes()).decode(), images[0].size]))
     with load(FAST, variant) as model:
         expected = model.predict(images)
     np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE[variant])
     assert (found.argmax(axis=1) == expected.argmax(axis=1)).all()
 
 
-def test_an_image_is_answered_by_keyboard_alone(tab: Tab, address: str) -> None:
-    page = tab.open(address)
+def test_an_image_is_answered_by_keyboard_alone(opened: Tab) -> None:
+    tab, page = opened, opened.page
     page.focus("[aria-label='Draw a 3']")
     page.keyboard.press("Enter")
     assert tab.answers(3) == dict.fromkeys(IDS, "3")
@@ -117,8 +133,8 @@ def test_it_opens_again_where_no_server_answers(tab: Tab, page_folder: Path) -> 
 
 
 @pytest.mark.parametrize("way", ["drop", "paste"])
-def test_an_image_is_dropped_or_pasted(tab: Tab, address: str, way: str) -> None:
-    page = tab.open(address)
+def test_an_image_is_dropped_or_pasted(opened: Tab, way: str) -> None:
+    tab, page = opened, opened.page
     digit = (ROOT / "examples" / "digits" / "2.png").read_bytes()
     page.evaluate(
         """([way, bytes]) => {
@@ -199,10 +215,10 @@ def test_an_engine_that_is_missing_is_told_and_the_others_go_on(tab: Tab, page_c
         assert tab.answers(2) == {"tflite-float32": "1", "tflite-int8": "1"}
 
 
-def test_what_is_no_image_is_told_and_the_page_goes_on(tab: Tab, address: str, tmp_path: Path) -> None:
+def test_what_is_no_image_is_told_and_the_page_goes_on(opened: Tab, tmp_path: Path) -> None:
+    tab, page = opened, opened.page
     text = tmp_path / "notes.txt"
     text.write_text("no image")
-    page = tab.open(address)
     page.set_input_files("#file", text)
     page.wait_for_selector("#problem:not([hidden])")
     assert "notes.txt is no image" in page.inner_text("#problem")
