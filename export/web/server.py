@@ -2,7 +2,9 @@
 
 import functools
 import http.server
+import sys
 from pathlib import Path
+from typing import Any
 
 from liteport.errors import InvalidInputError
 
@@ -32,6 +34,13 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
         """Says nothing: what a browser asks for is seen in the browser."""
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Says nothing of who left before all was sent."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 def make_server(folder: Path, port: int, host: str = "127.0.0.1") -> http.server.ThreadingHTTPServer:
     """Makes a server that listens; `serve_forever` has it answer.
 
@@ -45,7 +54,7 @@ def make_server(folder: Path, port: int, host: str = "127.0.0.1") -> http.server
     """
     handler = functools.partial(_Handler, directory=str(folder))
     try:
-        return http.server.ThreadingHTTPServer((host, port), handler)
+        return _Server((host, port), handler)
     except (OSError, OverflowError) as error:
         raise InvalidInputError(
             f"cannot listen on {host}, port {port}: {error}; name another --port or --host"

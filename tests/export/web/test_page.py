@@ -7,12 +7,15 @@ import io
 import json
 import re
 import shutil
+import socket
+import struct
 import tarfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from browser import served
@@ -204,6 +207,18 @@ def test_the_server_says_what_files_are(no_engines: Path, tmp_path: Path) -> Non
                 assert "Content-Encoding" not in answer.headers
         with pytest.raises(urllib.error.HTTPError):
             urllib.request.urlopen(address + "../cache")
+
+
+def test_who_leaves_early_is_not_told_of(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "large.bin").write_bytes(bytes(50_000_000))  # more than any system takes on at once
+    with served(tmp_path) as address:
+        with socket.create_connection(("localhost", urlsplit(address).port or 0)) as visitor:
+            visitor.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # leaves without a word
+            visitor.sendall(b"GET /large.bin HTTP/1.0\r\n\r\n")
+            visitor.recv(1000)
+        with urllib.request.urlopen(address + "large.bin") as answer:
+            assert len(answer.read()) == 50_000_000
+    assert capfd.readouterr().err == ""
 
 
 def test_a_port_in_use_is_told(tmp_path: Path) -> None:
