@@ -35,6 +35,7 @@ OTHERWISE = {
         "test_tensors_are_described_as_the_file_has_them": _OTHER_ENGINE,
         "test_the_shape_changes_back_after_a_call_that_failed": _OTHER_ENGINE,
         "test_doctor_says_what_to_install": _OTHER_ENGINE,
+        "test_mnn_prints_nothing": _OTHER_ENGINE,  # in a process of its own, whose failure names no package
         "test_predict_prints_a_table": _OTHER_ENGINE,
         "test_a_child_process_and_the_end_of_the_interpreter_change_nothing": _OTHER_ENGINE,
         "test_other_shapes_are_refused_with_those_that_would_do": "makes an array that 32 bits cannot address",

@@ -120,7 +120,7 @@ def test_other_sizes_do_not_reach_the_engine(lone: Path) -> None:
         backend_of(lone).run([np.zeros((1, 27, 28, 1), np.float32)])
 
 
-def test_nothing_is_printed(lone: Path) -> None:
+def test_mnn_prints_nothing(lone: Path) -> None:
     script = f"from liteport.runtime import load; load({str(lone)!r}).run({{'input': [[[[0.0]] * 28] * 28]}})"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == ""
