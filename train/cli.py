@@ -61,7 +61,7 @@ def train(
     clusters: Annotated[int | None, _option("Different int8 codes a kernel may have.", _SMALLER, 0)] = None,
     recipe: Annotated[str | None, _option(f"{', '.join(RECIPES)}.", _RECIPE, "default")] = None,
     epochs: Annotated[int | None, _setting("epochs", "Passes over the training images.")] = None,
-    batch_size: Annotated[int | None, _setting("batch_size", "Images a step.")] = None,
+    batch_size: Annotated[int | None, _setting("batch_size", "Images a step; fewer for small data.")] = None,
     learning_rate: Annotated[float | None, _setting("learning_rate", "The schedule's highest.")] = None,
     schedule: Annotated[str | None, _setting("schedule", "one-cycle, cosine or constant.")] = None,
     weight_decay: Annotated[float | None, _setting("weight_decay", "AdamW's.")] = None,
@@ -81,6 +81,9 @@ def train(
     shear: Annotated[float | None, _change("shear", "Degrees.")] = None,
     elastic: Annotated[float | None, _change("elastic", "Smooth bending, part of the size.")] = None,
     augmented: Annotated[float | None, _change("augmented", "Probability that an image is moved at all.")] = None,
+    unaugmented: Annotated[
+        float | None, _change("unaugmented", "Part of the epochs, the last ones, on images as they are.")
+    ] = None,
     erasing: Annotated[float | None, _change("erasing", "Probability of a painted-over rectangle.")] = None,
     flip: Annotated[bool | None, _change("flip", "Mirror half of the images.")] = None,
     out: Annotated[Path, typer.Option(help="Folder to write.")] = _OUT,

@@ -12,6 +12,8 @@ Schedule = Literal["one-cycle", "cosine", "constant"]
 Precision = Literal["auto", "float32", "mixed_bfloat16"]
 
 _LARGEST_SEED = 2**31 - 1
+_STEPS = 100
+_SMALLEST_BATCH = 16
 
 
 def _check_integer(name: str, value: object, low: int, high: float) -> None:
@@ -23,6 +25,15 @@ def _check_integer(name: str, value: object, low: int, high: float) -> None:
 def _check(good: bool, name: str, expected: str, found: object) -> None:
     if not good:
         raise InvalidInputError(f"{name}: expected {expected}, found {found}")
+
+
+class AtMost(int):
+    """A batch size that is smaller where there are few images, as an epoch of one or two steps teaches little."""
+
+    def of(self, images: int) -> int:
+        """Returns the largest power of two that gives an epoch 100 steps, or 16; at most this number or all images."""
+        giving_steps = (1 << (images // _STEPS).bit_length()) // 2
+        return min(int(self), images, max(giving_steps, _SMALLEST_BATCH))
 
 
 @dataclass(frozen=True)
@@ -43,6 +54,8 @@ class Augmentation:
         flip: Whether half of the images are mirrored, left to right.
         augmented: The probability that an image's pixels are moved at all. What is moved is blurred a little, by the
             interpolation between pixels; the others are as sharp as what is to be classified.
+        unaugmented: The part of the epochs, the last ones, that take all images as they are (Z. He et al., "Data
+            Augmentation Revisited", arXiv 1909.09148).
 
     Raises:
         InvalidInputError: If a value is out of its range.
@@ -56,12 +69,17 @@ class Augmentation:
     erasing: float = 0.0
     flip: bool = False
     augmented: float = 1.0
+    unaugmented: float = 0.0
 
     def __post_init__(self) -> None:
         for name, below in (("shift", 1), ("rotation", 181), ("zoom", 1), ("shear", 60), ("elastic", 1)):
             _check(0 <= getattr(self, name) < below, name, f"from 0 to below {below}", getattr(self, name))
-        for name in ("erasing", "augmented"):
+        for name in ("erasing", "augmented", "unaugmented"):
             _check(0 <= getattr(self, name) <= 1, name, "from 0 to 1", getattr(self, name))
+
+    def of_epoch(self, epoch: int, epochs: int) -> "Augmentation":
+        """Returns what is done in an epoch, counted from zero, of so many."""
+        return self if epoch < round(epochs * (1 - self.unaugmented)) else NO_AUGMENTATION
 
     @property
     def moves(self) -> bool:
@@ -80,7 +98,7 @@ class TrainConfig:
 
     Attributes:
         epochs: Passes over the training images.
-        batch_size: Images a step.
+        batch_size: Images a step; `AtMost(256)` is 256, or fewer where there are few images.
         learning_rate: The highest of the schedule.
         schedule: `"one-cycle"` rises linearly from a tenth of the learning rate for 15 % of the steps and falls
             to nearly zero by a cosine; `"cosine"` only falls; `"constant"` stays.
@@ -103,7 +121,7 @@ class TrainConfig:
     """
 
     epochs: int = 25
-    batch_size: int = 256
+    batch_size: int = AtMost(256)
     learning_rate: float = 4e-3
     schedule: Schedule = "one-cycle"
     weight_decay: float = 0.02
@@ -146,6 +164,12 @@ class TrainConfig:
         """
         return cls(**{**recorded, "augmentation": Augmentation(**recorded["augmentation"])})
 
+    def settled(self, images: int) -> "TrainConfig":
+        """Returns the settings of a training with so many images: a batch size that depends on them is a number."""
+        if not isinstance(self.batch_size, AtMost):
+            return self
+        return dataclasses.replace(self, batch_size=self.batch_size.of(images))
+
     def changed(self, **settings: Any) -> "TrainConfig":
         """Returns a copy with other values; fields of the augmentation are given by their own names."""
         moves = {name: settings.pop(name) for name in AUGMENTATION_FIELDS if name in settings}
@@ -160,7 +184,7 @@ RECIPES: dict[str, TrainConfig] = {
     # Most of it in a fifth of the epochs.
     "quick": TrainConfig(
         epochs=5,
-        batch_size=128,
+        batch_size=AtMost(128),
         learning_rate=3e-3,
         label_smoothing=0.05,
         augmentation=Augmentation(rotation=5.0, zoom=0.05, shear=3.0, elastic=0.0),
@@ -168,7 +192,7 @@ RECIPES: dict[str, TrainConfig] = {
     # What a tutorial does, for comparison.
     "plain": TrainConfig(
         epochs=10,
-        batch_size=128,
+        batch_size=AtMost(128),
         learning_rate=1e-3,
         schedule="constant",
         weight_decay=0.0,
@@ -179,13 +203,14 @@ RECIPES: dict[str, TrainConfig] = {
     ),
     # For a model that is trained already: small steps, from the first one downwards.
     "fine-tune": TrainConfig(
-        epochs=6, batch_size=128, learning_rate=3e-4, schedule="cosine", weight_decay=0.0, ema=0.0
+        epochs=6, batch_size=AtMost(128), learning_rate=3e-4, schedule="cosine", weight_decay=0.0, ema=0.0
     ),
 }
 """The recipes by name."""
 
 
 _OF_DESIGN: dict[str, dict[str, Any]] = {
+    "baseline": {"unaugmented": 0.12},
     "fast": {"learning_rate": 1e-2},
     "tiny": {"learning_rate": 1e-2, "epochs": 50},
     "mobile": {"learning_rate": 1e-2},

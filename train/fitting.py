@@ -111,7 +111,7 @@ def fit(
         KeyboardInterrupt: If Ctrl-C was pressed when there was nothing to keep yet.
         MissingDependencyError: If TensorBoard is asked for and not installed.
     """
-    config = config or TrainConfig()
+    config = (config or TrainConfig()).settled(len(dataset.train.labels))
     folder = Path(out).absolute() if out is not None and replicas.is_chief else None
     described = (origin or Origin(design)).described() | _described(teacher) | {"logs": sorted(logs)}
     _check_fit(model, dataset, config, replicas)

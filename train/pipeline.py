@@ -45,11 +45,12 @@ class EpochPipeline:
         """
         order = np.random.default_rng([self._config.seed, epoch]).permutation(len(self._labels))
         indices = tf.data.Dataset.from_tensor_slices(order).batch(self._config.batch_size).enumerate()
+        augmentation = self._config.augmentation.of_epoch(epoch, self._config.epochs)
         epoch_seed = int(np.random.SeedSequence([self._config.seed, epoch]).generate_state(1)[0])
 
         def prepare(number: tf.Tensor, chosen: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             seed = tf.stack([tf.cast(epoch_seed, tf.int64), number])
-            images = augmented(scaled(self._raw(chosen)), self._config.augmentation, seed)
+            images = augmented(scaled(self._raw(chosen)), augmentation, seed)
             labels = tf.one_hot(tf.gather(self._labels, chosen), self._classes)
             if self._teacher is not None:
                 labels = tf.concat([labels, self._teacher(images, training=False)], axis=1)

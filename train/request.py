@@ -121,8 +121,13 @@ def _further(path: Path) -> Request:
     if not (path / RECORD).is_file():
         return Request({"source": DATA}, None, recipe("fine-tune"), Origin(run=path), None, ())
     record = read_record(path)
+    try:
+        augmentation = TrainConfig.from_json(record["config"]).augmentation
+    except (KeyError, TypeError) as error:
+        raise InvalidInputError(f"{path} is damaged: {error}") from error
     origin = Origin(record["design"], record.get("dropout"), run=path)
-    return Request(*_data(path, record), recipe("fine-tune"), origin, None, ())
+    config = recipe("fine-tune").changed(augmentation=augmentation)  # which suits the data, whatever the recipe
+    return Request(*_data(path, record), config, origin, None, ())
 
 
 def _data(path: Path, record: Mapping[str, Any]) -> tuple[dict[str, Any], str]:

@@ -44,6 +44,7 @@ def test_refuses(name: str, value: Any, message: str) -> None:
         ("shear", 60, "shear: expected from 0 to below 60"),
         ("erasing", 1.1, "erasing: expected from 0 to 1"),
         ("augmented", -0.1, "augmented: expected from 0 to 1"),
+        ("unaugmented", 1.1, "unaugmented: expected from 0 to 1"),
     ],
 )
 def test_augmentation_refuses(name: str, value: Any, message: str) -> None:
@@ -51,9 +52,24 @@ def test_augmentation_refuses(name: str, value: Any, message: str) -> None:
         Augmentation(**{name: value})
 
 
+@pytest.mark.parametrize(
+    ("images", "batch"), [(1, 1), (15, 15), (100, 16), (3199, 16), (3200, 32), (25_599, 128), (25_600, 256)]
+)
+def test_few_images_get_small_batches(images: int, batch: int) -> None:
+    assert TrainConfig().settled(images).batch_size == batch
+    assert recipe("plain").settled(images).batch_size == min(batch, 128)
+    assert TrainConfig(batch_size=64).settled(images).batch_size == 64, "what the user says holds"
+
+
 def test_what_is_off_moves_nothing() -> None:
     assert not NO_AUGMENTATION.moves
     assert Augmentation().moves
+
+
+@pytest.mark.parametrize(("part", "epochs", "plain"), [(0, 5, 0), (0.12, 25, 3), (0.12, 4, 0), (0.5, 1, 1), (1, 5, 5)])
+def test_the_last_epochs_take_images_as_they_are(part: float, epochs: int, plain: int) -> None:
+    how = Augmentation(unaugmented=part)
+    assert [how.of_epoch(epoch, epochs).moves for epoch in range(epochs)] == [True] * (epochs - plain) + [False] * plain
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -74,6 +90,7 @@ def test_unknown_recipe() -> None:
 
 
 def test_the_default_recipe_is_the_designs() -> None:
-    assert recipe("default", "baseline") == recipe("default") == recipe("default", "mine:net") == TrainConfig()
+    assert recipe("default") == recipe("default", "mine:net") == TrainConfig()
+    assert recipe("default", "baseline") == TrainConfig().changed(unaugmented=0.12)
     assert recipe("default", "tiny") == TrainConfig(learning_rate=1e-2, epochs=50)
     assert recipe("plain", "tiny") == RECIPES["plain"]

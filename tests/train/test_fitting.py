@@ -371,6 +371,12 @@ def test_model_that_does_not_fit_the_data(dataset: Dataset, make: MakeModel, con
         fit(make(), dataset, config)
 
 
+def test_few_images_are_no_reason_to_name_a_batch_size(dataset: Dataset, tmp_path: Path) -> None:
+    done = fit(sequential(layers.Dense(10, "softmax")), dataset, TrainConfig(epochs=1), out=tmp_path / "run")
+    assert done.config.batch_size == 16, "220 images, and 100 steps an epoch would be batches of 2"
+    assert json.loads((tmp_path / "run" / "training.json").read_text())["config"]["batch_size"] == 16
+
+
 def test_resume_refuses_what_it_cannot_go_on_with(interrupted: Path, npz: Path, tmp_path: Path) -> None:
     text = (interrupted / "training.json").read_text()
 

@@ -35,6 +35,14 @@ def test_order_depends_on_seed_and_epoch_alone(dataset: Dataset) -> None:
     assert len({first(5, 1), first(5, 2), first(6, 1)}) == 3
 
 
+def test_the_last_epochs_have_the_images_as_they_are(dataset: Dataset) -> None:
+    config = TrainConfig(epochs=4, batch_size=220, augmentation=Augmentation(unaugmented=0.5))
+    pipeline = EpochPipeline(dataset.train, 10, config)
+    given = {image.tobytes() for image in np.asarray(scaled(dataset.train.images))}
+    same = [sum(np.asarray(image).tobytes() in given for image in next(iter(pipeline.batches(e)))[0]) for e in range(4)]
+    assert same == [0, 0, 220, 220]
+
+
 def test_scaled_is_from_zero_to_one() -> None:
     values = np.asarray(scaled(np.array([0, 51, 255], np.uint8)))
     np.testing.assert_allclose(values, [0, 0.2, 1], rtol=1.2e-7)  # one float32 rounding

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from liteport.errors import IntegrityError, InvalidInputError, NotFoundError
 from liteport.train import NO_AUGMENTATION, RECIPES, Augmentation, TrainConfig
+from liteport.train.config import recipe
 from liteport.train.request import requested, stages
 
 
@@ -17,8 +19,8 @@ def run(tmp_path: Path) -> Path:
         "schema_version": 2, "status": "finished", "design": "fast", "dropout": 0.2, "run": None, "weights": None,
         "weight_bits": None, "digests": {}, "teacher": None, "logs": ["csv"],
         "dataset": {"source": "digits.npz", "seed": 7, "image_size": None, "skip_corrupt": False, "digest": "ab"},
-        "config": dataclasses.asdict(TrainConfig(epochs=3, seed=7)), "precision": {}, "history": {}, "validation": {},
-        "model_sha256": "",
+        "config": dataclasses.asdict(TrainConfig(epochs=3, seed=7).changed(flip=True)),
+        "precision": {}, "history": {}, "validation": {}, "model_sha256": "",
     }  # fmt: skip
     folder = tmp_path / "run"
     folder.mkdir()
@@ -30,7 +32,7 @@ def run(tmp_path: Path) -> Path:
 def test_nothing_given_is_the_default_recipe_on_mnist() -> None:
     request = requested({})
     assert (dict(request.data), request.digest) == ({"source": "mnist", "seed": 0}, None)
-    assert request.config == TrainConfig()
+    assert request.config == recipe("default", "baseline")
     assert (request.origin.design, request.origin.dropout, request.teacher, request.logs) == (
         "baseline",
         None,
@@ -58,23 +60,25 @@ def test_options_change_the_recipe() -> None:
 
 def test_augmentation_is_off_by_one_flag() -> None:
     assert requested({"augment": False}).config.augmentation == NO_AUGMENTATION
-    assert requested({"augment": True}).config.augmentation == Augmentation()
+    assert requested({"augment": True}).config.augmentation == Augmentation(unaugmented=0.12)
     with pytest.raises(InvalidInputError, match="--no-augment and --zoom contradict each other"):
         requested({"augment": False, "zoom": 0.1})
 
 
 def test_a_record_is_trained_again_but_for_the_options(run: Path) -> None:
     same = requested({"start": run / "training.json"})
-    assert same.config == TrainConfig(epochs=3, seed=7)
+    assert same.config == TrainConfig(epochs=3, seed=7).changed(flip=True)
     assert (same.data["source"], same.data["seed"], same.digest) == ("digits.npz", 7, "ab")
     assert (same.origin.design, same.origin.dropout, same.origin.run, same.logs) == ("fast", 0.2, None, ("csv",))
     other = requested({"start": run / "training.json", "seed": 8, "epochs": 1})
-    assert (other.config, other.data["seed"], other.digest) == (TrainConfig(epochs=1, seed=8), 8, None)
+    assert (other.config, other.data["seed"], other.digest) == (replace(same.config, epochs=1, seed=8), 8, None)
 
 
 def test_a_run_is_trained_further_by_the_fine_tune_recipe(run: Path) -> None:
     request = requested({"start": run})
-    assert request.config == RECIPES["fine-tune"]
+    assert request.config == RECIPES["fine-tune"].changed(flip=True)  # images are changed as they were in the run
+    assert requested({"start": run, "augment": False}).config.augmentation == NO_AUGMENTATION
+    assert requested({"start": run, "recipe": "quick"}).config == RECIPES["quick"]
     assert (request.origin.run, request.origin.design, request.data["source"]) == (run, "fast", "digits.npz")
     assert request.data["seed"] == 7  # the same images stay held out
     (run / "training.json").unlink()
@@ -102,6 +106,9 @@ def test_bad_starts(run: Path, tmp_path: Path) -> None:
         (run / "training.json").write_text(changed)
         with pytest.raises(InvalidInputError, match=message):
             requested({"start": run / "training.json"})
+    (run / "training.json").write_text(text.replace('"flip"', '"flop"'))
+    with pytest.raises(InvalidInputError, match=r"is damaged: .*flop"):
+        requested({"start": run})
 
 
 def test_a_record_whose_start_has_changed(run: Path, tmp_path: Path) -> None:
