@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 DATA, DESIGN = "mnist", "baseline"
 
 _SETTINGS = tuple(one.name for one in dataclasses.fields(TrainConfig)) + AUGMENTATION_FIELDS
-_OF_ANY_STAGE = ("weight_bits", "seed", "batch_size", "augment", "csv", "tensorboard", *AUGMENTATION_FIELDS)
+_OF_ANY_STAGE = ("weight_bits", "seed", "batch_size", "csv", "tensorboard")
 _DATA = ("source", "seed", "image_size", "skip_corrupt")
 
 
@@ -47,7 +47,8 @@ def stages(given: Mapping[str, Any], out: Path) -> list[tuple[dict[str, Any], Pa
     """Tells which trainings are to be run, one after the other: options and folder of each.
 
     Quantization-aware training starts from a trained model. Where none is given, one is trained first, in a folder
-    beside, by the options given; the second training takes those that are not about its model or its length.
+    beside, by the options given; the second training takes those that are not about its model or its length; the
+    first's record has the augmentation.
 
     Args:
         given: See `requested`; besides, `qat` may be there.

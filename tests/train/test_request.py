@@ -127,7 +127,7 @@ def test_quantization_aware_training_has_two_stages_unless_a_run_is_given() -> N
     base = Path("runs/digits-float")
     assert stages(given, out) == [
         ({"design": "tiny", "epochs": 9, "seed": 2, "rotation": 3.0}, base),
-        ({"weight_bits": 4, "seed": 2, "rotation": 3.0, "start": base}, out),
+        ({"weight_bits": 4, "seed": 2, "start": base}, out),  # the rotation is in the record of the first
     ]
     assert stages({"qat": True, "start": base}, out) == [({"weight_bits": 8, "start": base}, out)]
     with pytest.raises(InvalidInputError, match="--weight-bits goes with --qat"):
