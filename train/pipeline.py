@@ -1,5 +1,7 @@
 """Images on their way into a model: order, scaling, augmentation, labels."""
 
+import os
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -11,6 +13,10 @@ from .config import TrainConfig
 
 SCALE = 1 / 255
 """What a raw pixel is multiplied by: [0, 255] becomes [0, 1]."""
+
+_IN_PARALLEL = min(16, os.cpu_count() or 1)
+_AHEAD = 2
+"""Batches that are made at the same time, and that may wait to be trained with."""
 
 
 class EpochPipeline:
@@ -56,7 +62,11 @@ class EpochPipeline:
                 labels = tf.concat([labels, self._teacher(images, training=False)], axis=1)
             return images, labels
 
-        return indices.map(prepare, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+        # The thread that tunes a pipeline sleeps for ever longer, and the end of an epoch waits until it wakes: in
+        # TensorFlow 2.21 an epoch took up to twice its time.
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        return indices.map(prepare, num_parallel_calls=_IN_PARALLEL).prefetch(_AHEAD).with_options(options)
 
     def _raw(self, chosen: tf.Tensor) -> tf.Tensor:
         if isinstance(self._images, tf.Tensor):

@@ -25,6 +25,10 @@ def test_an_epoch_has_each_image_once_scaled_with_its_label(dataset: Dataset) ->
     assert set(np.unique(labels)) == {0.0, 1.0}
 
 
+def test_nothing_tunes_the_pipeline_as_the_end_of_an_epoch_would_wait_for_it(dataset: Dataset) -> None:
+    assert EpochPipeline(dataset.train, 10, CONFIG).batches(0).options().autotune.enabled is False
+
+
 def test_order_depends_on_seed_and_epoch_alone(dataset: Dataset) -> None:
     def first(seed: int, epoch: int) -> bytes:
         pipeline = EpochPipeline(dataset.train, 10, replace(CONFIG, seed=seed, augmentation=Augmentation(erasing=0.5)))
