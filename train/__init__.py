@@ -10,7 +10,7 @@ from liteport.errors import LiteportError
 from liteport.terminal import quiet_import
 
 from .arrays import Split
-from .config import NO_AUGMENTATION, RECIPES, Augmentation, TrainConfig
+from .config import NO_AUGMENTATION, RECIPES, AtMost, Augmentation, TrainConfig
 from .datasets import Dataset, load_dataset
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ __all__ = [
     "DESIGNS",
     "NO_AUGMENTATION",
     "RECIPES",
+    "AtMost",
     "Augmentation",
     "Dataset",
     "LiteportError",
