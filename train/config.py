@@ -100,8 +100,9 @@ class TrainConfig:
         epochs: Passes over the training images.
         batch_size: Images a step; `AtMost(256)` is 256, or fewer where there are few images.
         learning_rate: The highest of the schedule.
-        schedule: `"one-cycle"` rises linearly from a tenth of the learning rate for 15 % of the steps and falls
-            to nearly zero by a cosine; `"cosine"` only falls; `"constant"` stays.
+        schedule: `"one-cycle"` rises linearly from a tenth of the learning rate and falls to nearly zero by a cosine;
+            `"cosine"` only falls; `"constant"` stays.
+        warm_up: The part of the steps, one at least, for which one-cycle rises.
         weight_decay: AdamW's, times the learning rate a step; with 0 it is Adam.
         label_smoothing: The part of each one-hot label that is spread over all classes.
         ema: The momentum of the exponential moving average of the weights, which is what is measured and saved; 0
@@ -124,6 +125,7 @@ class TrainConfig:
     batch_size: int = AtMost(256)
     learning_rate: float = 4e-3
     schedule: Schedule = "one-cycle"
+    warm_up: float = 0.15
     weight_decay: float = 0.02
     label_smoothing: float = 0.0
     ema: float = 0.998
@@ -147,7 +149,7 @@ class TrainConfig:
         for name in ("learning_rate", "temperature"):
             _check(0 < getattr(self, name) < math.inf, name, "above 0", getattr(self, name))
         _check(0 <= self.weight_decay < math.inf, "weight_decay", "0 or more", self.weight_decay)
-        for name in ("label_smoothing", "ema"):
+        for name in ("warm_up", "label_smoothing", "ema"):
             _check(0 <= getattr(self, name) < 1, name, "from 0 to below 1", getattr(self, name))
         _check(0 <= self.distillation <= 1, "distillation", "from 0 to 1", self.distillation)
         for name, known in (("schedule", get_args(Schedule)), ("precision", get_args(Precision))):
@@ -210,12 +212,12 @@ RECIPES: dict[str, TrainConfig] = {
 
 
 _OF_DESIGN: dict[str, dict[str, Any]] = {
-    "baseline": {"unaugmented": 0.12},
+    "baseline": {"epochs": 40, "warm_up": 0.05, "unaugmented": 0.1},
     "fast": {"learning_rate": 1e-2},
     "tiny": {"learning_rate": 1e-2, "epochs": 50},
     "mobile": {"learning_rate": 1e-2},
 }
-"""What the default recipe has for a design: batch normalization lets steps be larger, and few weights take longer."""
+"""What the default recipe has for a design: batch normalization lets steps be larger, and some take longer."""
 
 
 def recipe(name: str, design: str | None = None) -> TrainConfig:

@@ -5,7 +5,6 @@ from keras import ops
 
 from .config import TrainConfig
 
-_WARM_UP = 0.15
 _START = 0.1
 _END = 1e-3
 _MEMORIES = 10
@@ -117,7 +116,7 @@ def learning_rate(config: TrainConfig, steps: int) -> float | keras.optimizers.s
         return config.learning_rate
     if config.schedule == "cosine":
         return schedules.CosineDecay(config.learning_rate, decay_steps=steps, alpha=_END)
-    warm_up = max(1, int(steps * _WARM_UP))
+    warm_up = max(1, int(steps * config.warm_up))
     return schedules.CosineDecay(
         initial_learning_rate=config.learning_rate * _START,
         decay_steps=max(1, steps - warm_up),

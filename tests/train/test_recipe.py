@@ -22,6 +22,12 @@ def test_one_cycle_rises_for_a_while_and_falls_to_nearly_nothing() -> None:
     assert rates[-1] == pytest.approx(8e-6, rel=1e-3)  # near the cosine's end float32 has three digits left
 
 
+@pytest.mark.parametrize(("warm_up", "top"), [(0.05, 50), (0.6, 600), (0.0, 1)])
+def test_one_cycle_rises_for_as_long_as_is_said(warm_up: float, top: int) -> None:
+    schedule = learning_rate(replace(CONFIG, warm_up=warm_up), 1000)
+    assert np.argmax([float(schedule(step)) for step in range(1000)]) == top
+
+
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_shortest_trainings_have_a_rate(steps: int) -> None:
     schedule = learning_rate(CONFIG, steps)
