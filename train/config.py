@@ -55,7 +55,7 @@ class Augmentation:
         augmented: The probability that an image's pixels are moved at all. What is moved is blurred a little, by the
             interpolation between pixels; the others are as sharp as what is to be classified.
         unaugmented: The part of the epochs, the last ones, that take all images as they are (Z. He et al., "Data
-            Augmentation Revisited", arXiv 1909.09148).
+            Augmentation Revisited", arXiv 1909.09148). Only these can be the best one.
 
     Raises:
         InvalidInputError: If a value is out of its range.
@@ -79,7 +79,15 @@ class Augmentation:
 
     def of_epoch(self, epoch: int, epochs: int) -> "Augmentation":
         """Returns what is done in an epoch, counted from zero, of so many."""
-        return self if epoch < round(epochs * (1 - self.unaugmented)) else NO_AUGMENTATION
+        return self if epoch < self._augmented_of(epochs) else NO_AUGMENTATION
+
+    def first_epoch(self, epochs: int) -> int:
+        """Returns the first epoch, from one, whose model can be the best: of those unaugmented, or else of all."""
+        augmented = self._augmented_of(epochs)
+        return augmented + 1 if augmented < epochs else 1
+
+    def _augmented_of(self, epochs: int) -> int:
+        return round(epochs * (1 - self.unaugmented))
 
     @property
     def moves(self) -> bool:
@@ -100,9 +108,10 @@ class TrainConfig:
         epochs: Passes over the training images.
         batch_size: Images a step; `AtMost(256)` is 256, or fewer where there are few images.
         learning_rate: The highest of the schedule.
-        schedule: `"one-cycle"` rises linearly from a tenth of the learning rate and falls to nearly zero by a cosine;
-            `"cosine"` only falls; `"constant"` stays.
+        schedule: `"one-cycle"` rises linearly from a tenth of the learning rate and falls by a cosine; `"cosine"` only
+            falls; `"constant"` stays.
         warm_up: The part of the steps, one at least, for which one-cycle rises.
+        final_rate: The part of the learning rate to which one-cycle and cosine fall.
         weight_decay: AdamW's, times the learning rate a step; with 0 it is Adam.
         label_smoothing: The part of each one-hot label that is spread over all classes.
         ema: The momentum of the exponential moving average of the weights, which is what is measured and saved; 0
@@ -126,6 +135,7 @@ class TrainConfig:
     learning_rate: float = 4e-3
     schedule: Schedule = "one-cycle"
     warm_up: float = 0.15
+    final_rate: float = 1e-3
     weight_decay: float = 0.02
     label_smoothing: float = 0.0
     ema: float = 0.998
@@ -151,7 +161,8 @@ class TrainConfig:
         _check(0 <= self.weight_decay < math.inf, "weight_decay", "0 or more", self.weight_decay)
         for name in ("warm_up", "label_smoothing", "ema"):
             _check(0 <= getattr(self, name) < 1, name, "from 0 to below 1", getattr(self, name))
-        _check(0 <= self.distillation <= 1, "distillation", "from 0 to 1", self.distillation)
+        for name in ("distillation", "final_rate"):
+            _check(0 <= getattr(self, name) <= 1, name, "from 0 to 1", getattr(self, name))
         for name, known in (("schedule", get_args(Schedule)), ("precision", get_args(Precision))):
             if getattr(self, name) not in known:
                 raise unknown_name(name, getattr(self, name), known)
@@ -212,7 +223,14 @@ RECIPES: dict[str, TrainConfig] = {
 
 
 _OF_DESIGN: dict[str, dict[str, Any]] = {
-    "baseline": {"epochs": 40, "warm_up": 0.05, "unaugmented": 0.1},
+    "baseline": {
+        "epochs": 40,
+        "warm_up": 0.05,
+        "final_rate": 0.1,
+        "ema": 0.9995,
+        "augmented": 0.7,
+        "unaugmented": 0.1,
+    },
     "fast": {"learning_rate": 1e-2},
     "tiny": {"learning_rate": 1e-2, "epochs": 50},
     "mobile": {"learning_rate": 1e-2},

@@ -59,7 +59,8 @@ class Training:
         self.dataset = dataset
         self.config = config
         self.precision = precision
-        first = compression.first_epoch(pipeline.steps, config.epochs) if compression else 1
+        compressed = compression.first_epoch(pipeline.steps, config.epochs) if compression else 1
+        first = max(compressed, config.augmentation.first_epoch(config.epochs))
         self.progress = Progress(history or NOTHING_DONE, first)
         with replicas.scope():
             self._attached = Attached(compression, self.trained, steps) if compression else None

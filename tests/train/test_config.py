@@ -21,6 +21,7 @@ from liteport.train.config import RECIPES, recipe
         ("learning_rate", math.inf, "found inf"),
         ("weight_decay", -0.1, "weight_decay: expected 0 or more"),
         ("warm_up", 1.0, "warm_up: expected from 0 to below 1"),
+        ("final_rate", 1.1, "final_rate: expected from 0 to 1"),
         ("label_smoothing", 1.0, "label_smoothing: expected from 0 to below 1"),
         ("ema", 1.0, "ema: expected from 0 to below 1"),
         ("temperature", 0, "temperature: expected above 0"),
@@ -71,6 +72,7 @@ def test_what_is_off_moves_nothing() -> None:
 def test_the_last_epochs_take_images_as_they_are(part: float, epochs: int, plain: int) -> None:
     how = Augmentation(unaugmented=part)
     assert [how.of_epoch(epoch, epochs).moves for epoch in range(epochs)] == [True] * (epochs - plain) + [False] * plain
+    assert how.first_epoch(epochs) == (epochs - plain + 1 if plain else 1)
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -92,6 +94,8 @@ def test_unknown_recipe() -> None:
 
 def test_the_default_recipe_is_the_designs() -> None:
     assert recipe("default") == recipe("default", "mine:net") == TrainConfig()
-    assert recipe("default", "baseline") == TrainConfig().changed(epochs=40, warm_up=0.05, unaugmented=0.1)
+    assert recipe("default", "baseline") == TrainConfig(epochs=40, warm_up=0.05, final_rate=0.1, ema=0.9995).changed(
+        augmented=0.7, unaugmented=0.1
+    )
     assert recipe("default", "tiny") == TrainConfig(learning_rate=1e-2, epochs=50)
     assert recipe("plain", "tiny") == RECIPES["plain"]

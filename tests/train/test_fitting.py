@@ -221,6 +221,14 @@ def test_best_epoch_is_kept(make_model: MakeModel, dataset: Dataset, tmp_path: P
     assert (answers == dataset.validation.labels).mean() == pytest.approx(done.validation.accuracy)
 
 
+def test_the_best_epoch_is_one_of_those_on_images_as_they_are(make_model: MakeModel, dataset: Dataset) -> None:
+    config = replace(CONFIG, epochs=6, learning_rate=0.05, schedule="constant", ema=0.0).changed(unaugmented=0.2)
+    done = fit(make_model(), dataset, config)
+    *before, last = done.history["val_accuracy"]
+    assert max(before) > last, "the seed is to be chosen so"
+    assert (done.best_epoch, done.validation.accuracy) == (6, last)
+
+
 def test_stops_early_and_can_go_on_to_there(make_model: MakeModel, dataset: Dataset, tmp_path: Path) -> None:
     config = replace(CONFIG, epochs=30, learning_rate=1e-6, schedule="constant", ema=0.0, patience=2)
     done = fit(make_model(), dataset, config, out=tmp_path / "run")
