@@ -223,14 +223,7 @@ RECIPES: dict[str, TrainConfig] = {
 
 
 _OF_DESIGN: dict[str, dict[str, Any]] = {
-    "baseline": {
-        "epochs": 40,
-        "warm_up": 0.05,
-        "final_rate": 0.1,
-        "ema": 0.9995,
-        "augmented": 0.7,
-        "unaugmented": 0.1,
-    },
+    "baseline": {"epochs": 40, "warm_up": 0.05, "final_rate": 0.1, "ema": 0.9995, "unaugmented": 0.1},
     "fast": {"learning_rate": 1e-2},
     "tiny": {"learning_rate": 1e-2, "epochs": 50},
     "mobile": {"learning_rate": 1e-2},

@@ -60,7 +60,7 @@ def test_options_change_the_recipe() -> None:
 
 def test_augmentation_is_off_by_one_flag() -> None:
     assert requested({"augment": False}).config.augmentation == NO_AUGMENTATION
-    assert requested({"augment": True}).config.augmentation == Augmentation(augmented=0.7, unaugmented=0.1)
+    assert requested({"augment": True}).config.augmentation == Augmentation(unaugmented=0.1)
     with pytest.raises(InvalidInputError, match="--no-augment and --zoom contradict each other"):
         requested({"augment": False, "zoom": 0.1})
 
