@@ -31,7 +31,7 @@ def augmented(images: tf.Tensor, how: Augmentation, seed: tf.Tensor) -> tf.Tenso
     seeds = _seeds(seed)
     changed = images
     if how.moves:
-        changed = sampled(changed, _sources(tf.shape(images), how, seeds))
+        changed = sampled(changed, *_sources(tf.shape(images), how, seeds))
         if how.augmented < 1:
             chosen = tf.random.stateless_uniform([tf.shape(images)[0], 1, 1, 1], next(seeds)) < how.augmented
             changed = tf.where(chosen, changed, images)
@@ -47,8 +47,8 @@ def _seeds(seed: tf.Tensor) -> Iterator[tf.Tensor]:
         number += 1
 
 
-def _sources(shape: tf.Tensor, how: Augmentation, seeds: Iterator[tf.Tensor]) -> tf.Tensor:
-    """Returns for each pixel where its value is taken from: float32 (N, H, W, 2), row and column."""
+def _sources(shape: tf.Tensor, how: Augmentation, seeds: Iterator[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns for each pixel where its value is taken from: rows and columns, float32 (N, H, W) each."""
     count = shape[0]
     size = tf.cast(shape[1:3], tf.float32)
 
@@ -61,51 +61,70 @@ def _sources(shape: tf.Tensor, how: Augmentation, seeds: Iterator[tf.Tensor]) ->
     moved = uniform(how.shift, 2) * size
     mirrored = 1.0 - 2.0 * tf.cast(uniform(1.0)[:, 0] < 0, tf.float32) if how.flip else tf.ones([count])
     cosine, sine = tf.cos(turn), tf.sin(turn)
-    # from right to left: scaled and mirrored, slanted like italics, turned
-    matrix = tf.stack(
-        [
-            tf.stack([(cosine - sine * slant) * scale[:, 0], -sine * scale[:, 1] * mirrored], axis=-1),
-            tf.stack([(sine + cosine * slant) * scale[:, 0], cosine * scale[:, 1] * mirrored], axis=-1),
-        ],
-        axis=1,
-    )
-    rows, columns = tf.range(size[0]), tf.range(size[1])
-    grid = tf.stack(tf.meshgrid(rows, columns, indexing="ij"), axis=-1)
     middle = (size - 1) / 2
-    turned = tf.matmul(tf.reshape(grid - middle, [1, -1, 2]), matrix, transpose_b=True)
-    places = tf.reshape(turned, [count, shape[1], shape[2], 2]) + (middle + moved)[:, tf.newaxis, tf.newaxis]
+    down = tf.range(size[0])[:, tf.newaxis] - middle[0]
+    right = tf.range(size[1])[tf.newaxis, :] - middle[1]
+
+    def place(axis: int, by_row: tf.Tensor, by_column: tf.Tensor) -> tf.Tensor:
+        start = middle[axis] + moved[:, axis]
+        # a sum of what rows and what columns bring: one pass over all pixels
+        return (_each(start) + _each(by_row) * down) + _each(by_column) * right
+
+    # from right to left: scaled and mirrored, slanted like italics, turned
+    rows = place(0, (cosine - sine * slant) * scale[:, 0], -sine * scale[:, 1] * mirrored)
+    columns = place(1, (sine + cosine * slant) * scale[:, 0], cosine * scale[:, 1] * mirrored)
     if how.elastic:
         noise = tf.random.stateless_normal([count, _FIELD, _FIELD, 2], next(seeds), stddev=how.elastic)
-        places += tf.image.resize(noise, shape[1:3], "bicubic") * size
-    return places
+        # by products with matrices, which take a part of the time that resizing the field takes
+        field = tf.einsum("rh,cw,nrca->anhw", _bicubic(shape[1]), _bicubic(shape[2]), noise)
+        rows += field[0] * size[0]
+        columns += field[1] * size[1]
+    return rows, columns
 
 
-def sampled(images: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
+def _each(values: tf.Tensor) -> tf.Tensor:
+    return values[:, tf.newaxis, tf.newaxis]
+
+
+def _bicubic(size: tf.Tensor) -> tf.Tensor:
+    """Returns what takes `_FIELD` points to so many between them: float32 (_FIELD, size)."""
+    unit = tf.eye(_FIELD)[:, :, tf.newaxis, tf.newaxis]
+    return tf.image.resize(unit, [size, 1], "bicubic")[:, :, 0, 0]
+
+
+def sampled(images: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
     """Reads images at places between pixels, by bilinear interpolation.
 
     Args:
         images: float32 (N, H, W, C).
-        places: float32 (N, H', W', 2): row and column, one each for a pixel of the result. Beyond the edge is the edge.
+        rows: float32 (N, H', W'): where each pixel of the result is taken from. Beyond the edge is the edge.
+        columns: As `rows`.
 
     Returns:
         float32 (N, H', W', C).
     """
     shape = tf.shape(images)
-    last = shape[1:3] - 1
-    places = tf.clip_by_value(places, 0.0, tf.cast(last, tf.float32))
-    low = tf.cast(places, tf.int32)  # floor, as nothing is below zero
-    part = places - tf.cast(low, tf.float32)
-    # each pixel beside its neighbours, so that one read gives all four: four reads were measured to take twice as long
-    both = tf.concat([images, tf.concat([images[:, :, 1:], images[:, :, -1:]], 2)], -1)
-    four = tf.concat([both, tf.concat([both[:, 1:], both[:, -1:]], 1)], -1)
-    first = tf.range(shape[0])[:, tf.newaxis, tf.newaxis] * (shape[1] * shape[2])
-    index = first + low[..., 0] * shape[2] + low[..., 1]
-    read = tf.gather(tf.reshape(four, [-1, 4 * shape[3]]), index)
-    down, right = part[..., :1], part[..., 1:]
-    upper_left, upper_right, lower_left, lower_right = tf.split(read, 4, axis=-1)
+    top, down = _split(rows, shape[1])
+    left, right = _split(columns, shape[2])
+    # each pixel beside its neighbours, so that one read gives all four
+    below = tf.concat([images[:, 1:], images[:, -1:]], 1)
+    both = tf.stack([images, below])
+    corners = tf.stack([both, tf.concat([both[:, :, :, 1:], both[:, :, :, -1:]], 3)])
+    four = tf.transpose(tf.reshape(corners, [4, -1, shape[3]]), [1, 0, 2])
+    first = _each(tf.range(shape[0]) * (shape[1] * shape[2]))
+    upper_left, lower_left, upper_right, lower_right = tf.unstack(
+        tf.gather(four, first + top * shape[2] + left), num=4, axis=-2
+    )
     upper = upper_left + (upper_right - upper_left) * right
     lower = lower_left + (lower_right - lower_left) * right
     return upper + (lower - upper) * down
+
+
+def _split(places: tf.Tensor, size: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the pixel before each place, int32 (N, H, W), and how far behind it that is, float32 (N, H, W, 1)."""
+    places = tf.clip_by_value(places, 0.0, tf.cast(size - 1, tf.float32))
+    pixels = tf.cast(places, tf.int32)  # floor, as nothing is below zero
+    return pixels, (places - tf.cast(pixels, tf.float32))[..., tf.newaxis]
 
 
 def _erased(images: tf.Tensor, probability: float, seeds: Iterator[tf.Tensor]) -> tf.Tensor:

@@ -61,11 +61,11 @@ def test_each_changes_images_by_their_seed_alone_and_stays_in_range(name: str, c
 
 def test_reading_at_the_pixels_themselves_gives_them_and_beyond_the_edge_the_edge() -> None:
     images = random_images()
-    grid = np.stack(np.meshgrid(np.arange(12), np.arange(17), indexing="ij"), -1).astype(np.float32)
-    places = np.repeat(grid[None], 6, axis=0)
-    np.testing.assert_array_equal(np.asarray(sampled(images, places)), images)
-    np.testing.assert_array_equal(np.asarray(sampled(images, places - 100)), images[:, :1, :1] + 0 * images)
-    between = np.asarray(sampled(images, places[:, :-1, :-1] + np.float32(0.5)))
+    grid = np.stack(np.meshgrid(np.arange(12), np.arange(17), indexing="ij")).astype(np.float32)
+    places = np.repeat(grid[:, None], 6, axis=1)  # rows and columns
+    np.testing.assert_array_equal(np.asarray(sampled(images, *places)), images)
+    np.testing.assert_array_equal(np.asarray(sampled(images, *(places - 100))), images[:, :1, :1] + 0 * images)
+    between = np.asarray(sampled(images, *(places[:, :, :-1, :-1] + np.float32(0.5))))
     mean = (images[:, 1:, 1:] + images[:, :-1, 1:] + images[:, 1:, :-1] + images[:, :-1, :-1]) / 4
     np.testing.assert_allclose(between, mean, atol=ROUNDING)
 
