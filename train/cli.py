@@ -65,7 +65,6 @@ def train(
     learning_rate: Annotated[float | None, _setting("learning_rate", "The schedule's highest.")] = None,
     schedule: Annotated[str | None, _setting("schedule", "one-cycle, cosine or constant.")] = None,
     warm_up: Annotated[float | None, _setting("warm_up", "Part of the steps for which one-cycle rises.")] = None,
-    final_rate: Annotated[float | None, _setting("final_rate", "Part of the learning rate left at the end.")] = None,
     weight_decay: Annotated[float | None, _setting("weight_decay", "AdamW's.")] = None,
     label_smoothing: Annotated[float | None, _setting("label_smoothing", "Part of a label for all classes.")] = None,
     ema: Annotated[float | None, _setting("ema", "Momentum of the weights' average; 0 is off.")] = None,

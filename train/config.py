@@ -108,10 +108,9 @@ class TrainConfig:
         epochs: Passes over the training images.
         batch_size: Images a step; `AtMost(256)` is 256, or fewer where there are few images.
         learning_rate: The highest of the schedule.
-        schedule: `"one-cycle"` rises linearly from a tenth of the learning rate and falls by a cosine; `"cosine"` only
-            falls; `"constant"` stays.
+        schedule: `"one-cycle"` rises linearly from a tenth of the learning rate and falls to nearly zero by a cosine;
+            `"cosine"` only falls; `"constant"` stays.
         warm_up: The part of the steps, one at least, for which one-cycle rises.
-        final_rate: The part of the learning rate to which one-cycle and cosine fall.
         weight_decay: AdamW's, times the learning rate a step; with 0 it is Adam.
         label_smoothing: The part of each one-hot label that is spread over all classes.
         ema: The momentum of the exponential moving average of the weights, which is what is measured and saved; 0
@@ -135,7 +134,6 @@ class TrainConfig:
     learning_rate: float = 4e-3
     schedule: Schedule = "one-cycle"
     warm_up: float = 0.15
-    final_rate: float = 1e-3
     weight_decay: float = 0.02
     label_smoothing: float = 0.0
     ema: float = 0.998
@@ -161,8 +159,7 @@ class TrainConfig:
         _check(0 <= self.weight_decay < math.inf, "weight_decay", "0 or more", self.weight_decay)
         for name in ("warm_up", "label_smoothing", "ema"):
             _check(0 <= getattr(self, name) < 1, name, "from 0 to below 1", getattr(self, name))
-        for name in ("distillation", "final_rate"):
-            _check(0 <= getattr(self, name) <= 1, name, "from 0 to 1", getattr(self, name))
+        _check(0 <= self.distillation <= 1, "distillation", "from 0 to 1", self.distillation)
         for name, known in (("schedule", get_args(Schedule)), ("precision", get_args(Precision))):
             if getattr(self, name) not in known:
                 raise unknown_name(name, getattr(self, name), known)
@@ -223,7 +220,7 @@ RECIPES: dict[str, TrainConfig] = {
 
 
 _OF_DESIGN: dict[str, dict[str, Any]] = {
-    "baseline": {"epochs": 40, "warm_up": 0.05, "final_rate": 0.1, "ema": 0.9995, "unaugmented": 0.1},
+    "baseline": {"epochs": 40, "warm_up": 0.05, "unaugmented": 0.1},
     "fast": {"learning_rate": 1e-2},
     "tiny": {"learning_rate": 1e-2, "epochs": 50},
     "mobile": {"learning_rate": 1e-2},

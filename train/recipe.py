@@ -6,6 +6,7 @@ from keras import ops
 from .config import TrainConfig
 
 _START = 0.1
+_END = 1e-3
 _MEMORIES = 10
 """From its start, a training is about so many times as long as the memory of its weights' average."""
 
@@ -108,18 +109,18 @@ def learning_rate(config: TrainConfig, steps: int) -> float | keras.optimizers.s
     """Returns the schedule over all steps of a training.
 
     The one-cycle schedule follows L. Smith and N. Topin, "Super-Convergence" (2018), with the cosine fall that became
-    usual after it: from a tenth of the learning rate up to it, down to `final_rate` of it.
+    usual after it: from a tenth of the learning rate up to it, down to a thousandth of it.
     """
     schedules = keras.optimizers.schedules
     if config.schedule == "constant":
         return config.learning_rate
     if config.schedule == "cosine":
-        return schedules.CosineDecay(config.learning_rate, decay_steps=steps, alpha=config.final_rate)
+        return schedules.CosineDecay(config.learning_rate, decay_steps=steps, alpha=_END)
     warm_up = max(1, int(steps * config.warm_up))
     return schedules.CosineDecay(
         initial_learning_rate=config.learning_rate * _START,
         decay_steps=max(1, steps - warm_up),
-        alpha=config.final_rate,
+        alpha=_END,
         warmup_target=config.learning_rate,
         warmup_steps=warm_up,
     )

@@ -21,7 +21,6 @@ from liteport.train.config import RECIPES, recipe
         ("learning_rate", math.inf, "found inf"),
         ("weight_decay", -0.1, "weight_decay: expected 0 or more"),
         ("warm_up", 1.0, "warm_up: expected from 0 to below 1"),
-        ("final_rate", 1.1, "final_rate: expected from 0 to 1"),
         ("label_smoothing", 1.0, "label_smoothing: expected from 0 to below 1"),
         ("ema", 1.0, "ema: expected from 0 to below 1"),
         ("temperature", 0, "temperature: expected above 0"),
@@ -94,7 +93,6 @@ def test_unknown_recipe() -> None:
 
 def test_the_default_recipe_is_the_designs() -> None:
     assert recipe("default") == recipe("default", "mine:net") == TrainConfig()
-    baseline = TrainConfig(epochs=40, warm_up=0.05, final_rate=0.1, ema=0.9995).changed(unaugmented=0.1)
-    assert recipe("default", "baseline") == baseline
+    assert recipe("default", "baseline") == TrainConfig().changed(epochs=40, warm_up=0.05, unaugmented=0.1)
     assert recipe("default", "tiny") == TrainConfig(learning_rate=1e-2, epochs=50)
     assert recipe("plain", "tiny") == RECIPES["plain"]
