@@ -49,12 +49,13 @@ class EpochPipeline:
         Args:
             epoch: From zero.
         """
-        order = np.random.default_rng([self._config.seed, epoch]).permutation(len(self._labels))
-        indices = tf.data.Dataset.from_tensor_slices(order).batch(self._config.batch_size).enumerate()
+        order = tf.constant(np.random.default_rng([self._config.seed, epoch]).permutation(len(self._labels)))
+        size = self._config.batch_size
         augmentation = self._config.augmentation.of_epoch(epoch, self._config.epochs)
         epoch_seed = int(np.random.SeedSequence([self._config.seed, epoch]).generate_state(1)[0])
 
-        def prepare(number: tf.Tensor, chosen: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def prepare(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            chosen = order[number * size : (number + 1) * size]
             seed = tf.stack([tf.cast(epoch_seed, tf.int64), number])
             images = augmented(scaled(self._raw(chosen)), augmentation, seed)
             labels = tf.one_hot(tf.gather(self._labels, chosen), self._classes)
@@ -66,7 +67,8 @@ class EpochPipeline:
         # TensorFlow 2.21 an epoch took up to twice its time.
         options = tf.data.Options()
         options.autotune.enabled = False
-        return indices.map(prepare, num_parallel_calls=_IN_PARALLEL).prefetch(_AHEAD).with_options(options)
+        numbers = tf.data.Dataset.range(self.steps)
+        return numbers.map(prepare, num_parallel_calls=_IN_PARALLEL).prefetch(_AHEAD).with_options(options)
 
     def _raw(self, chosen: tf.Tensor) -> tf.Tensor:
         if isinstance(self._images, tf.Tensor):
